@@ -1,0 +1,2 @@
+//! nucleus-audit
+fn main() {}

@@ -1,0 +1,2 @@
+//! nucleus-cli
+fn main() {}

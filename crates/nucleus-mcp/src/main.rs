@@ -1,0 +1,2 @@
+//! nucleus-mcp
+fn main() {}

@@ -1,0 +1,2 @@
+//! nucleus-tool-proxy
+fn main() {}
