@@ -1,1 +1,3 @@
-//! nucleus-wire
+//! Bytes to types with limits.
+
+pub mod control;
