@@ -9,11 +9,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Descriptor of the control socket in the proxy.
-pub const CONTROL_FD: i32 = 3;
-/// Descriptor of the sealed memory file that holds the model key, when [`TaskSpec::model_key`] is set.
-pub const MODEL_KEY_FD: i32 = 4;
-
 /// A line from the user's side.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -133,7 +128,7 @@ pub struct ModelUpstream {
     pub provider: String,
     /// Origin, `https://host[:port]` or, for a loopback upstream named by the user, `http://127.0.0.1:port`.
     pub base_url: String,
-    /// True when descriptor [`MODEL_KEY_FD`] holds the key.
+    /// True when the proxy was given the key's descriptor (`--model-key-fd`).
     pub key: bool,
     /// Host proxy for HTTPS (`HTTPS_PROXY`), when set.
     pub https_proxy: Option<String>,
@@ -309,19 +304,19 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-/// Class of a failure; each has one exit code, listed in the README.
+/// Class of a failure; each has one exit code (the `sysexits.h` numbers, which programs rarely use themselves), listed in the README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
-    /// Wrong use: flags, workspace, missing program. Exit 2.
+    /// Wrong use: flags, workspace, missing program. Exit 64.
     Usage,
-    /// A policy or configuration file is bad. Exit 3.
+    /// A policy or configuration file is bad. Exit 65.
     Policy,
-    /// The envelope refused the task or its command. Exit 4.
+    /// The envelope refused the task or its command. Exit 77.
     Denied,
-    /// The host cannot hold what is asked (isolation, user namespaces). Exit 5.
+    /// The host cannot hold what is asked (isolation, user namespaces). Exit 69.
     Isolation,
-    /// No space, IO error, log poisoned. Exit 6.
+    /// No space, IO error, log poisoned. Exit 74.
     Unavailable,
     /// A defect of Nucleus. Exit 70.
     Internal,
@@ -332,11 +327,11 @@ impl FailureClass {
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Usage => 2,
-            Self::Policy => 3,
-            Self::Denied => 4,
-            Self::Isolation => 5,
-            Self::Unavailable => 6,
+            Self::Usage => 64,
+            Self::Policy => 65,
+            Self::Denied => 77,
+            Self::Isolation => 69,
+            Self::Unavailable => 74,
             Self::Internal => 70,
         }
     }

@@ -1,3 +1,4 @@
 //! Bytes to types with limits.
 
 pub mod control;
+pub mod display;
