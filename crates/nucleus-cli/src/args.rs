@@ -1,0 +1,139 @@
+//! The command line as typed. What it means is resolved in the file of each subcommand.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Exit codes, shown by `nucleus --help` and in the README.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0-63, 126-255  what the agent or command itself returned (128+N: killed by signal N)
+  64  wrong use: flags, workspace, missing agent
+  65  a policy or configuration file is bad
+  69  this host cannot hold what the policy asks for
+  70  a defect of Nucleus
+  74  no space, IO error or unwritable log
+  77  the envelope refused the task
+  124 the task ran out of time
+  130 interrupted; the session is kept";
+
+/// Run agents inside an enforced envelope.
+#[derive(Debug, Parser)]
+#[command(name = "nucleus", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an agent on a task, or one command, inside the envelope.
+    Run(Box<RunArgs>),
+    /// List the permission profiles.
+    Profiles(ProfilesArgs),
+    /// Write an ended or interrupted session's changes to the workspace.
+    Apply(SessionArgs),
+    /// Show, accept or reject changes held back for review.
+    Review(ReviewArgs),
+    /// Throw a session's changes away.
+    Discard(SessionArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// `nucleus run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The task in words, for an agent.
+    #[arg(value_name = "TASK", required_unless_present = "command", conflicts_with = "command")]
+    pub task: Option<String>,
+    /// A command to run in a tool pod instead of an agent.
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+    /// Permission profile (see `nucleus profiles`); `restrictive` when nothing else is said.
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub profile: Option<String>,
+    /// A permissions.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The agent program.
+    #[arg(long, value_enum, conflicts_with = "command")]
+    pub agent: Option<Agent>,
+    /// The tool calls a scripted agent makes, as JSON.
+    #[arg(long, value_name = "FILE", required_if_eq("agent", "scripted"))]
+    pub script: Option<PathBuf>,
+    /// Directory to work on; the current one when absent.
+    #[arg(long, value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+    /// Accept the local driver: namespaces of this host instead of a microVM.
+    #[arg(long)]
+    pub allow_local_driver: bool,
+    /// Hold every change for `nucleus review`.
+    #[arg(long)]
+    pub review: bool,
+    /// Stop the task after this many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub timeout: Option<u64>,
+    /// Read the model key from a file instead of ANTHROPIC_API_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub model_key_file: Option<PathBuf>,
+    /// Send model calls to this origin instead of the provider's.
+    #[arg(long, value_name = "URL")]
+    pub model_upstream: Option<String>,
+    /// Extra arguments for the agent program.
+    #[arg(long = "agent-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub agent_args: Vec<String>,
+    /// Print events as JSON lines on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Show only what asks, fails or is refused, and the summary.
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
+}
+
+/// The agents this build can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Agent {
+    /// Claude Code.
+    Claude,
+    /// A fixed list of tool calls, for demonstrations and tests.
+    Scripted,
+}
+
+/// `nucleus profiles`.
+#[derive(Debug, Args)]
+pub struct ProfilesArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A session by id.
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// Session id, or an unambiguous beginning of it; the latest of this workspace when absent.
+    pub session: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nucleus review`.
+#[derive(Debug, Args)]
+pub struct ReviewArgs {
+    /// The session.
+    #[command(flatten)]
+    pub session: SessionArgs,
+    /// Write this held path to the workspace (may be given more than once).
+    #[arg(long, value_name = "PATH")]
+    pub accept: Vec<String>,
+    /// Drop this held path (may be given more than once).
+    #[arg(long, value_name = "PATH")]
+    pub reject: Vec<String>,
+}

@@ -1,0 +1,210 @@
+//! The loop of `nucleus run`: proxy's lines, the user's keys and signals meet here.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use nucleus_wire::control::{ApprovalView, FromProxy, Summary, ToProxy};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::failure::CliFailure;
+use crate::prompt::{Answer, Prompt, parse_answer};
+use crate::proxy::Proxy;
+use crate::screen::Screen;
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A line of the proxy; `None` when it closed its end.
+    Proxy(Option<Result<Box<FromProxy>, String>>),
+    /// A line typed at the terminal.
+    Typed(String),
+    /// SIGINT, SIGTERM or SIGHUP.
+    Signal,
+}
+
+/// How events are shown.
+#[derive(Debug)]
+pub enum Output {
+    /// For a person.
+    Screen(Screen),
+    /// JSON lines on standard output.
+    Json,
+}
+
+/// State of the loop.
+#[derive(Debug)]
+pub struct EventLoop {
+    proxy: Proxy,
+    output: Output,
+    prompt: Option<Prompt>,
+    pending: VecDeque<ApprovalView>,
+    asked: Option<String>,
+    interrupts: u32,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+}
+
+impl EventLoop {
+    /// Starts the listeners.
+    pub fn new(proxy: Proxy, output: Output, prompt: Option<Prompt>) -> Result<Self, CliFailure> {
+        let (sender, events) = channel();
+        let listeners = || -> std::io::Result<()> {
+            proxy.listen(sender.clone(), |item| Event::Proxy(item.map(|line| line.map(Box::new))))?;
+            if let Some(prompt) = &prompt {
+                prompt.watch(sender.clone(), Event::Typed)?;
+            }
+            let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+            let on_signal = sender.clone();
+            std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+                for _signal in signals.forever() {
+                    if on_signal.send(Event::Signal).is_err() {
+                        return;
+                    }
+                }
+            })?;
+            Ok(())
+        };
+        listeners().map_err(|error| CliFailure::unavailable(format!("cannot start listening: {error}")))?;
+        Ok(Self {
+            proxy,
+            output,
+            prompt,
+            pending: VecDeque::new(),
+            asked: None,
+            interrupts: 0,
+            sender,
+            events,
+        })
+    }
+
+    /// Runs the task to its end.
+    pub fn run(mut self, start: ToProxy) -> Result<Summary, CliFailure> {
+        self.proxy
+            .send(&start)
+            .map_err(|error| CliFailure::unavailable(format!("the enforcement process is gone: {error}")))?;
+        loop {
+            // `sender` lives in self, so the channel cannot close under us.
+            let Ok(event) = self.events.recv() else { return Err(self.lost("its listener ended")) };
+            match event {
+                Event::Signal => self.interrupt(),
+                Event::Typed(line) => self.typed(&line),
+                Event::Proxy(Some(Ok(message))) => {
+                    if let Some(result) = self.message(*message) {
+                        let _status = self.proxy.wait();
+                        return result;
+                    }
+                }
+                Event::Proxy(Some(Err(error))) => return Err(self.lost(&error)),
+                Event::Proxy(None) => return Err(self.lost("it ended without a summary")),
+            }
+        }
+    }
+
+    fn message(&mut self, message: FromProxy) -> Option<Result<Summary, CliFailure>> {
+        if let Output::Json = self.output {
+            self.print_json(&message);
+        }
+        match message {
+            FromProxy::Finished(summary) => {
+                if let Output::Screen(screen) = &mut self.output {
+                    screen.summary(&summary);
+                }
+                return Some(Ok(*summary));
+            }
+            FromProxy::Failed(failure) => return Some(Err(failure.into())),
+            FromProxy::ApprovalRequested(view) => {
+                self.pending.push_back(view);
+                self.ask_next();
+            }
+            FromProxy::ApprovalSettled { id, outcome } => {
+                if let Output::Screen(screen) = &mut self.output {
+                    screen.settled(&id, &outcome);
+                }
+                self.pending.retain(|view| view.id != id);
+                if self.asked.as_deref() == Some(id.as_str()) {
+                    self.asked = None;
+                }
+                self.ask_next();
+            }
+            shown => self.show(&shown),
+        }
+        None
+    }
+
+    fn show(&mut self, message: &FromProxy) {
+        let Output::Screen(screen) = &mut self.output else { return };
+        match message {
+            FromProxy::Started(started) => screen.started(started),
+            FromProxy::Feed(event) => screen.feed(event),
+            FromProxy::Output { stream, text } => {
+                if screen.output(stream, text).is_err() && self.interrupts == 0 {
+                    // Nobody reads the output any more (a closed pipe): stop as on Ctrl-C.
+                    let _gone = self.sender.send(Event::Signal);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Shows the oldest unanswered request, if none is on screen.
+    fn ask_next(&mut self) {
+        if self.asked.is_some() {
+            return;
+        }
+        let Some(view) = self.pending.front() else { return };
+        if let Output::Screen(screen) = &mut self.output {
+            screen.approval(view, self.prompt.is_some());
+        }
+        if let Some(prompt) = &self.prompt {
+            prompt.flush_type_ahead();
+            self.asked = Some(view.id.clone());
+        }
+    }
+
+    fn typed(&mut self, line: &str) {
+        let Some(id) = self.asked.clone() else { return };
+        let decision = match parse_answer(&id, line) {
+            Answer::Approve => ToProxy::Decide { id, approve: true, reason: None },
+            Answer::Refuse(reason) => ToProxy::Decide { id, approve: false, reason },
+            Answer::Unclear => {
+                if let Output::Screen(screen) = &mut self.output {
+                    screen.say(&format!("  type {id} to approve, or `no` to refuse"));
+                }
+                return;
+            }
+        };
+        self.asked = None;
+        // If the proxy is gone, its closed end is the next event and ends the loop.
+        let _gone = self.proxy.send(&decision);
+    }
+
+    fn interrupt(&mut self) {
+        self.interrupts = self.interrupts.saturating_add(1);
+        let text = if self.interrupts == 1 {
+            let _gone = self.proxy.send(&ToProxy::Interrupt);
+            "stopping: ending the agent, keeping its changes in the session (again to kill at once)"
+        } else {
+            let _gone = self.proxy.kill();
+            "killed"
+        };
+        if let Output::Screen(screen) = &mut self.output {
+            screen.say(text);
+        }
+    }
+
+    fn print_json(&mut self, message: &FromProxy) {
+        if let Ok(line) = serde_json::to_string(message) {
+            use std::io::Write;
+            let _gone = writeln!(std::io::stdout().lock(), "{line}");
+        }
+    }
+
+    fn lost(&mut self, why: &str) -> CliFailure {
+        let _gone = self.proxy.kill();
+        let _status = self.proxy.wait();
+        CliFailure::unavailable(format!("the enforcement process is gone: {why}")).hint(
+            "every pod of the task died with it; nothing was written to the workspace\n\
+             keep what the agent did with `nucleus apply`, look at it with `nucleus review`, or drop it with `nucleus discard`",
+        )
+    }
+}

@@ -1,0 +1,110 @@
+//! Starts the enforcement process of a task and speaks the control protocol with it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nucleus_wire::control::{FromProxy, ToProxy};
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use crate::failure::CliFailure;
+
+/// Longest control line accepted, in bytes: a summary of very many files fits.
+const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A running `nucleus-tool-proxy`.
+#[derive(Debug)]
+pub struct Proxy {
+    child: Child,
+    control: UnixStream,
+}
+
+impl Proxy {
+    /// Starts the proxy in a process group of its own (a Ctrl-C at the terminal is this command's to handle),
+    /// with an empty environment, the control socket and, when there is one, the model key's descriptor.
+    pub fn start(program: &Path, model_key: Option<OwnedFd>) -> Result<Self, CliFailure> {
+        let failed =
+            |error: std::io::Error| CliFailure::unavailable(format!("cannot start {}: {error}", program.display()));
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let mut command = Command::new(program);
+        command.env_clear().process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
+        #[cfg(feature = "weaken")]
+        if let Some(value) = std::env::var_os(nucleus_sys::weaken::VARIABLE) {
+            command.env(nucleus_sys::weaken::VARIABLE, value);
+        }
+        inherit(&theirs).map_err(failed)?;
+        command.arg("--control-fd").arg(theirs.as_raw_fd().to_string());
+        if let Some(key) = &model_key {
+            inherit(key).map_err(failed)?;
+            command.arg("--model-key-fd").arg(key.as_raw_fd().to_string());
+        }
+        let child = command.spawn().map_err(failed)?;
+        Ok(Self { child, control: ours })
+    }
+
+    /// Sends one line.
+    pub fn send(&mut self, message: &ToProxy) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.control.write_all(&line)
+    }
+
+    /// Reads lines on a thread of its own until the proxy closes its end; the last item is `None`.
+    pub fn listen<T: Send + 'static>(
+        &self,
+        events: std::sync::mpsc::Sender<T>,
+        wrap: impl Fn(Option<Result<FromProxy, String>>) -> T + Send + 'static,
+    ) -> std::io::Result<()> {
+        let mut reader = BufReader::new(self.control.try_clone()?);
+        std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            loop {
+                let mut line = Vec::new();
+                let item = match reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+                    Ok(0) => None,
+                    Ok(_) => Some(serde_json::from_slice(&line).map_err(|error| error.to_string())),
+                    Err(error) => Some(Err(error.to_string())),
+                };
+                let last = !matches!(item, Some(Ok(_)));
+                if events.send(wrap(item)).is_err() || last {
+                    return;
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Ends the proxy at once; its launcher kills every pod when it is gone.
+    pub fn kill(&mut self) -> std::io::Result<()> {
+        self.child.kill()
+    }
+
+    /// Waits for the proxy to be gone.
+    pub fn wait(&mut self) -> std::io::Result<std::process::ExitStatus> {
+        self.child.wait()
+    }
+}
+
+/// Where the programs of this installation are: beside the running one.
+pub fn bin_dir() -> Result<PathBuf, CliFailure> {
+    let own = std::env::current_exe()
+        .map_err(|error| CliFailure::internal(format!("cannot find this program's own path: {error}")))?;
+    own.parent().map(Path::to_path_buf).ok_or_else(|| CliFailure::internal("this program has no directory"))
+}
+
+/// A program of this installation.
+pub fn companion(dir: &Path, name: &str) -> Result<PathBuf, CliFailure> {
+    let path = dir.join(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(CliFailure::usage(format!("{name} is not installed beside nucleus (looked in {})", dir.display()))
+        .hint(format!("install it from the same source: cargo install {name}")))
+}
+
+fn inherit(fd: impl AsFd) -> std::io::Result<()> {
+    // The only process started between here and the end of the descriptor's life is the proxy itself.
+    fcntl_setfd(fd, FdFlags::empty()).map_err(Into::into)
+}

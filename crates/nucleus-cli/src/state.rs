@@ -1,0 +1,109 @@
+//! Where Nucleus keeps its own things, and the ids of its sessions.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::environment::Environment;
+use crate::failure::CliFailure;
+
+/// Nucleus's own directories for this user.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Sessions, homes, caches and keys; mode 0700.
+    pub dir: PathBuf,
+    /// The user's configuration file, whether or not it exists.
+    pub user_config: PathBuf,
+    /// The administrator's configuration file, whether or not it exists.
+    pub admin_config: PathBuf,
+}
+
+impl State {
+    /// Finds the directories by the XDG base directory rules and makes the state directory.
+    ///
+    /// Refuses a state directory that is not this user's or that others can write.
+    pub fn open(env: &Environment) -> Result<Self, CliFailure> {
+        let home = env.home()?;
+        let state_root = env.xdg("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
+        let config_root = env.xdg("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
+        let dir = state_root.join("nucleus");
+        create_private(&dir)?;
+        Ok(Self {
+            dir,
+            user_config: config_root.join("nucleus/config.toml"),
+            admin_config: PathBuf::from("/etc/nucleus/config.toml"),
+        })
+    }
+
+    /// Paths no workspace may cover: state and configuration.
+    pub fn protected(&self) -> Vec<PathBuf> {
+        let mut paths = vec![self.dir.clone()];
+        paths.extend(self.user_config.parent().map(Path::to_path_buf));
+        paths.extend(self.admin_config.parent().map(Path::to_path_buf));
+        paths
+    }
+}
+
+/// A new session id: UTC time to the second and four random characters.
+pub fn new_session_id() -> Result<String, CliFailure> {
+    const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+    let mut random = [0_u8; 4];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| CliFailure::unavailable(format!("no randomness from the kernel: {error}")))?;
+    let tail: String =
+        random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).map(|b| char::from(*b)).collect();
+    Ok(format!("{}-{tail}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")))
+}
+
+fn create_private(dir: &Path) -> Result<(), CliFailure> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+        CliFailure::unavailable(format!("cannot make the state directory {}: {error}", dir.display()))
+    })?;
+    let meta = std::fs::symlink_metadata(dir)
+        .map_err(|error| CliFailure::unavailable(format!("cannot look at {}: {error}", dir.display())))?;
+    if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(CliFailure::unavailable(format!(
+            "{} is not a directory of this user; Nucleus keeps logs and keys there and will not use it",
+            dir.display()
+        ))
+        .hint("move it away, or set XDG_STATE_HOME to a directory of your own"));
+    }
+    if meta.permissions().mode() & 0o077 != 0 {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(|error| {
+            CliFailure::unavailable(format!("cannot make {} private: {error}", dir.display()))
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_ids_have_the_documented_form() {
+        let id = new_session_id().unwrap();
+        assert_eq!(id.len(), 20, "{id}");
+        assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+    }
+
+    #[test]
+    fn a_state_directory_open_to_others_is_closed() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("nucleus");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        create_private(&dir).unwrap();
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_state_directory_that_is_a_symlink_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("elsewhere");
+        std::fs::create_dir(&target).unwrap();
+        let link = root.path().join("nucleus");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(create_private(&link).is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! Scripts of the scripted agent: what a step does and what it should come to.
+
+mod client;
+mod step;
+
+use serde::{Deserialize, Serialize};
+
+pub use client::DoorClient;
+pub use step::Ending;
+
+/// A list of steps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Played in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Printed before the step.
+    #[serde(default)]
+    pub say: Option<String>,
+    /// What to do; a step may only speak.
+    #[serde(default, rename = "do")]
+    pub action: Option<Action>,
+    /// How it must end; anything when absent.
+    #[serde(default)]
+    pub expect: Option<Ending>,
+    /// Text the result must contain.
+    #[serde(default)]
+    pub contains: Option<String>,
+}
+
+/// The means an agent has inside its pod.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// A tool call through the MCP relay.
+    Tool {
+        /// Tool name.
+        name: String,
+        /// Its arguments.
+        #[serde(default)]
+        args: serde_json::Value,
+    },
+    /// A command of the agent's own built-in shell, in its pod.
+    Shell(String),
+    /// A request body posted to the model gate.
+    Model(serde_json::Value),
+    /// A raw HTTP request to the model gate: method and path.
+    Gate {
+        /// Method.
+        method: String,
+        /// Path.
+        path: String,
+    },
+    /// A name given to the resolver.
+    Dns(String),
+    /// A TCP connection to `host:port`.
+    Connect(String),
+    /// A pause in milliseconds.
+    Sleep(u64),
+}
+
+impl Script {
+    /// Parses a script; unknown keys are refused.
+    ///
+    /// # Errors
+    /// The text of serde's error, with line and column.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// Plays a script and returns how many steps did not end as expected.
+///
+/// # Errors
+/// The relay could not be started or died.
+pub fn play(script: &Script) -> std::io::Result<u32> {
+    let mut client = None;
+    let mut unexpected = 0_u32;
+    for step in &script.steps {
+        if let Some(text) = &step.say {
+            println!("# {text}");
+        }
+        let Some(action) = &step.action else { continue };
+        let (ending, text) = step::perform(action, &mut client)?;
+        let as_expected = step.expect.is_none_or(|expected| expected == ending)
+            && step.contains.as_ref().is_none_or(|needle| text.contains(needle));
+        let mark = if as_expected { "" } else { "  UNEXPECTED" };
+        println!("{} -> {ending:?}{mark}\n{}", step::describe(action), indent(&text));
+        if !as_expected {
+            unexpected = unexpected.saturating_add(1);
+        }
+    }
+    if let Some(client) = client {
+        DoorClient::close(client)?;
+    }
+    Ok(unexpected)
+}
+
+fn indent(text: &str) -> String {
+    const LINES_MAX: usize = 12;
+    let mut out: Vec<String> = text.lines().take(LINES_MAX).map(|line| format!("    {line}")).collect();
+    if text.lines().count() > LINES_MAX {
+        out.push("    …".to_owned());
+    }
+    out.join("\n")
+}

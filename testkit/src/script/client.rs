@@ -1,0 +1,74 @@
+//! A minimal MCP client over the relay's stdio, in the 2025-11-25 form.
+
+use std::io::{BufRead, BufReader, Error, ErrorKind, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// Where the relay is inside a pod.
+const RELAY: &str = "/opt/nucleus/nucleus-mcp";
+
+/// A running relay and the conversation with the door behind it.
+#[derive(Debug)]
+pub struct DoorClient {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    next_id: u64,
+}
+
+impl DoorClient {
+    /// Starts the relay and initialises the conversation.
+    ///
+    /// # Errors
+    /// The relay does not start or the door does not answer.
+    pub fn open() -> std::io::Result<Self> {
+        let mut child =
+            Command::new(RELAY).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+        let stdin = child.stdin.take().ok_or_else(|| Error::other("the relay has no stdin"))?;
+        let stdout = child.stdout.take().ok_or_else(|| Error::other("the relay has no stdout"))?;
+        let mut client = Self { child, stdin, stdout: BufReader::new(stdout), next_id: 0 };
+        client.request(
+            "initialize",
+            &json!({"protocolVersion": "2025-11-25", "capabilities": {},
+                    "clientInfo": {"name": "nucleus-scripted-agent", "version": env!("CARGO_PKG_VERSION")}}),
+        )?;
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
+        Ok(client)
+    }
+
+    /// Sends a request and returns the whole response object, passing over notifications.
+    ///
+    /// # Errors
+    /// The relay closed its end or wrote something that is not JSON.
+    pub fn request(&mut self, method: &str, params: &Value) -> std::io::Result<Value> {
+        self.next_id = self.next_id.saturating_add(1);
+        let id = self.next_id;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
+        loop {
+            let mut line = String::new();
+            if self.stdout.read_line(&mut line)? == 0 {
+                return Err(Error::new(ErrorKind::UnexpectedEof, "the door closed"));
+            }
+            let message: Value = serde_json::from_str(&line)?;
+            if message.get("id").and_then(Value::as_u64) == Some(id) {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Ends the conversation.
+    ///
+    /// # Errors
+    /// The relay cannot be waited for.
+    pub fn close(mut self) -> std::io::Result<()> {
+        drop(self.stdin);
+        self.child.wait().map(|_status| ())
+    }
+
+    fn send(&mut self, message: &Value) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.stdin.write_all(&line)
+    }
+}
