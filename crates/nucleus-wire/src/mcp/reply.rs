@@ -1,0 +1,249 @@
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::frame::RequestId;
+use super::message::ProgressToken;
+use super::version::ProtocolVersion;
+
+/// Standard JSON-RPC error codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// -32700: the line is not JSON.
+    ParseError,
+    /// -32600: the JSON is not a message.
+    InvalidRequest,
+    /// -32601: no such method.
+    MethodNotFound,
+    /// -32602: the parameters do not fit; an unknown tool is one of these.
+    InvalidParams,
+    /// -32603: our own fault.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The number on the wire.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        match self {
+            Self::ParseError => -32700,
+            Self::InvalidRequest => -32600,
+            Self::MethodNotFound => -32601,
+            Self::InvalidParams => -32602,
+            Self::Internal => -32603,
+        }
+    }
+}
+
+/// An answer to one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply(Value);
+
+impl Reply {
+    /// A result.
+    #[must_use]
+    pub fn result(id: RequestId, result: Value) -> Self {
+        Self(json!({ "jsonrpc": "2.0", "id": id, "result": result }))
+    }
+
+    /// An error; `id` is `None` when the request's could not be read. The message reaches the agent.
+    #[must_use]
+    pub fn error(id: Option<RequestId>, code: ErrorCode, message: &str) -> Self {
+        let error = json!({ "code": code.number(), "message": message });
+        Self(json!({ "jsonrpc": "2.0", "id": id, "error": error }))
+    }
+
+    /// The answer to a method nobody here knows.
+    #[must_use]
+    pub fn method_not_found(id: RequestId) -> Self {
+        Self::error(Some(id), ErrorCode::MethodNotFound, "method not found")
+    }
+
+    /// The answer to an oversize line, whose id was never read.
+    #[must_use]
+    pub fn oversize(limit: usize) -> Self {
+        let message = format!("the message is larger than {limit} bytes and was not read");
+        Self::error(None, ErrorCode::InvalidRequest, &message)
+    }
+
+    /// The empty result `ping` wants.
+    #[must_use]
+    pub fn pong(id: RequestId) -> Self {
+        Self::result(id, json!({}))
+    }
+
+    /// The answer to `initialize`. Tools are the only capability, and their list does not change.
+    #[must_use]
+    pub fn initialized(id: RequestId, version: ProtocolVersion, server: &ServerInfo<'_>) -> Self {
+        let mut info = json!({ "name": server.name, "version": server.version });
+        if let Some(title) = server.title {
+            insert(&mut info, "title", json!(title));
+        }
+        let mut result = json!({
+            "protocolVersion": version.as_str(),
+            "capabilities": { "tools": { "listChanged": false } },
+            "serverInfo": info,
+        });
+        if let Some(instructions) = server.instructions {
+            insert(&mut result, "instructions", json!(instructions));
+        }
+        Self::result(id, result)
+    }
+
+    /// The answer to `tools/list`, in one page.
+    #[must_use]
+    pub fn tools(id: RequestId, tools: Vec<Value>) -> Self {
+        Self::result(id, json!({ "tools": tools }))
+    }
+
+    /// The answer to `tools/call`.
+    #[must_use]
+    pub fn tool(id: RequestId, result: ToolResult) -> Self {
+        Self::result(id, result.into_value())
+    }
+
+    /// The message as one line, end included. JSON escapes every newline inside.
+    #[must_use]
+    pub fn to_line(&self) -> Vec<u8> {
+        to_line(&self.0)
+    }
+
+    /// The message as a value.
+    #[must_use]
+    pub fn as_value(&self) -> &Value {
+        &self.0
+    }
+}
+
+/// What the server says of itself in `initialize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerInfo<'a> {
+    /// Name for programs.
+    pub name: &'a str,
+    /// Name for people.
+    pub title: Option<&'a str>,
+    /// Version of the program.
+    pub version: &'a str,
+    /// Text a client may put before the model: how to work with these tools.
+    pub instructions: Option<&'a str>,
+}
+
+/// Result of a tool: text for the model, whether it is an error, and data for clients that read it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolResult {
+    text: Vec<String>,
+    is_error: bool,
+    structured: Option<Map<String, Value>>,
+    meta: Option<Map<String, Value>>,
+}
+
+impl ToolResult {
+    /// A result that is not an error.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: vec![text.into()], is_error: false, structured: None, meta: None }
+    }
+
+    /// A refusal or failure the model should read and act on.
+    #[must_use]
+    pub fn error(text: impl Into<String>) -> Self {
+        Self { is_error: true, ..Self::text(text) }
+    }
+
+    /// Adds another block of text.
+    #[must_use]
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.text.push(text.into());
+        self
+    }
+
+    /// Adds `structuredContent`. Some clients show the model this *instead* of the text, so it must carry
+    /// everything the text does; where the text is the point (file contents, command output) leave it out.
+    #[must_use]
+    pub fn with_structured(mut self, structured: Map<String, Value>) -> Self {
+        self.structured = Some(structured);
+        self
+    }
+
+    /// Adds `_meta`, which clients keep away from the model.
+    #[must_use]
+    pub fn with_meta(mut self, meta: Map<String, Value>) -> Self {
+        self.meta = Some(meta);
+        self
+    }
+
+    /// True for a refusal or failure.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.is_error
+    }
+
+    /// The blocks of text.
+    #[must_use]
+    pub fn blocks(&self) -> &[String] {
+        &self.text
+    }
+
+    fn into_value(self) -> Value {
+        let content: Vec<Value> =
+            self.text.into_iter().map(|text| json!({ "type": "text", "text": text })).collect();
+        let mut value = json!({ "content": content, "isError": self.is_error });
+        if let Some(structured) = self.structured {
+            insert(&mut value, "structuredContent", Value::Object(structured));
+        }
+        if let Some(meta) = self.meta {
+            insert(&mut value, "_meta", Value::Object(meta));
+        }
+        value
+    }
+}
+
+/// A notification of ours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerNotification(Value);
+
+/// State of a long call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// How far, in a unit of the sender's; it must grow with every notification of one token.
+    pub progress: u64,
+    /// Where it ends, if known.
+    pub total: Option<u64>,
+    /// Text for people.
+    pub message: Option<&'a str>,
+}
+
+impl ServerNotification {
+    /// `notifications/progress` for a call that asked for it.
+    #[must_use]
+    pub fn progress(token: &ProgressToken, progress: &Progress<'_>) -> Self {
+        let mut params = json!({ "progressToken": token, "progress": progress.progress });
+        if let Some(total) = progress.total {
+            insert(&mut params, "total", json!(total));
+        }
+        if let Some(message) = progress.message {
+            insert(&mut params, "message", json!(message));
+        }
+        let method = "notifications/progress";
+        Self(json!({ "jsonrpc": "2.0", "method": method, "params": params }))
+    }
+
+    /// The message as one line, end included.
+    #[must_use]
+    pub fn to_line(&self) -> Vec<u8> {
+        to_line(&self.0)
+    }
+}
+
+fn insert(object: &mut Value, key: &str, value: Value) {
+    if let Value::Object(members) = object {
+        members.insert(key.to_owned(), value);
+    }
+}
+
+fn to_line(value: &impl Serialize) -> Vec<u8> {
+    // Writing a `Value` to memory cannot fail: its keys are text and its numbers finite.
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
