@@ -1,1 +1,3 @@
-//! testkit
+//! Test fixtures, fakes and black-box suites. Nothing here ships.
+
+pub mod script;

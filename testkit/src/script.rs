@@ -32,6 +32,12 @@ pub struct Step {
     /// Text the result must contain.
     #[serde(default)]
     pub contains: Option<String>,
+    /// Text the result must not contain.
+    #[serde(default)]
+    pub lacks: Option<String>,
+    /// The layer that holds this step, printed when the step ended as expected.
+    #[serde(default)]
+    pub held_by: Option<String>,
 }
 
 /// The means an agent has inside its pod.
@@ -89,9 +95,9 @@ pub fn play(script: &Script) -> std::io::Result<u32> {
         let Some(action) = &step.action else { continue };
         let (ending, text) = step::perform(action, &mut client)?;
         let as_expected = step.expect.is_none_or(|expected| expected == ending)
-            && step.contains.as_ref().is_none_or(|needle| text.contains(needle));
-        let mark = if as_expected { "" } else { "  UNEXPECTED" };
-        println!("{} -> {ending:?}{mark}\n{}", step::describe(action), indent(&text));
+            && step.contains.as_ref().is_none_or(|needle| text.contains(needle))
+            && step.lacks.as_ref().is_none_or(|needle| !text.contains(needle));
+        println!("{}{}\n{}", step::describe(action), verdict(step, ending, as_expected), indent(&text));
         if !as_expected {
             unexpected = unexpected.saturating_add(1);
         }
@@ -100,6 +106,14 @@ pub fn play(script: &Script) -> std::io::Result<u32> {
         DoorClient::close(client)?;
     }
     Ok(unexpected)
+}
+
+fn verdict(step: &Step, ending: Ending, as_expected: bool) -> String {
+    match (&step.held_by, as_expected) {
+        (_, false) => format!(" -> {ending:?}, which the script does not expect"),
+        (Some(layer), true) => format!(" -> held by {layer}"),
+        (None, true) => format!(" -> {ending:?}"),
+    }
 }
 
 fn indent(text: &str) -> String {

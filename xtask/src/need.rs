@@ -1,0 +1,166 @@
+//! What a task needs on this machine: listed, asked for and installed by the distribution's own client.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::Command;
+
+use crate::Options;
+
+/// Something a task cannot do without.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    /// Name for the list.
+    pub name: &'static str,
+    /// What it is for.
+    pub why: &'static str,
+    present: fn() -> bool,
+    install: Install,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Install {
+    Debian(&'static [&'static str]),
+    Cargo { krate: &'static str, version: &'static str },
+}
+
+/// A C compiler: linking Rust programs, and the attack programs of the black-box tests.
+pub const CC: Need = Need {
+    name: "cc",
+    why: "links programs and builds the attack programs of the tests",
+    present: || on_path("cc"),
+    install: Install::Debian(&["gcc", "libc6-dev"]),
+};
+/// Git: sample repositories.
+pub const GIT: Need = Need {
+    name: "git",
+    why: "makes the sample repositories",
+    present: || on_path("git"),
+    install: Install::Debian(&["git"]),
+};
+/// `setpriv`: rootless runs when the tests run as root.
+pub const SETPRIV: Need = Need {
+    name: "setpriv",
+    why: "runs the suites as an unprivileged user",
+    present: || on_path("setpriv"),
+    install: Install::Debian(&["util-linux"]),
+};
+/// Python: some attack programs, and one of the toolchains the pods offer.
+pub const PYTHON: Need = Need {
+    name: "python3",
+    why: "one of the toolchains the tests run in pods",
+    present: || on_path("python3"),
+    install: Install::Debian(&["python3"]),
+};
+/// npm: fetches Claude Code.
+pub const NPM: Need = Need {
+    name: "npm",
+    why: "fetches the pinned Claude Code",
+    present: || on_path("npm"),
+    install: Install::Debian(&["npm"]),
+};
+/// bubblewrap: a floor of the benchmarks.
+pub const BWRAP: Need = Need {
+    name: "bwrap",
+    why: "the floor `run true` is measured beside",
+    present: || on_path("bwrap"),
+    install: Install::Debian(&["bubblewrap"]),
+};
+/// cargo-deny: holds the dependency policy.
+pub const CARGO_DENY: Need = Need {
+    name: "cargo-deny",
+    why: "holds the dependency policy of deny.toml",
+    present: || on_path("cargo-deny") || cargo_bin("cargo-deny"),
+    install: Install::Cargo { krate: "cargo-deny", version: "0.20.2" },
+};
+
+/// Lists the needs and installs what is missing, after asking.
+pub fn ensure(needs: &[Need], options: Options) -> Result<(), String> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !(need.present)()).collect();
+    for need in needs {
+        let state = if missing.iter().any(|m| m.name == need.name) { "missing" } else { "present" };
+        println!("need  {:<11} {state:<8} {}", need.name, need.why);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !options.yes && !agreed()? {
+        return Err("not installing; run again with --yes, or install them yourself".to_owned());
+    }
+    let packages: Vec<&str> = missing
+        .iter()
+        .filter_map(|need| match need.install {
+            Install::Debian(packages) => Some(packages),
+            Install::Cargo { .. } => None,
+        })
+        .flatten()
+        .copied()
+        .collect();
+    if !packages.is_empty() {
+        install_debian(&packages)?;
+    }
+    for need in &missing {
+        if let Install::Cargo { krate, version } = need.install {
+            let spec = format!("{krate}@{version}");
+            run(Command::new("cargo").args(["install", "--locked", &spec]))?;
+        }
+    }
+    match missing.iter().find(|need| !(need.present)()) {
+        None => Ok(()),
+        Some(need) => Err(format!("{} is still missing after its installation", need.name)),
+    }
+}
+
+/// True when a program of this name is in PATH.
+pub fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+/// Runs a command to its end; anything but success is an error that names it.
+pub fn run(command: &mut Command) -> Result<(), String> {
+    let line = describe(command);
+    println!("+ {line}");
+    let status = command.status().map_err(|error| format!("{line}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{line}: {status}")) }
+}
+
+fn describe(command: &Command) -> String {
+    let mut words = vec![command.get_program().to_string_lossy().into_owned()];
+    words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
+    words.join(" ")
+}
+
+fn install_debian(packages: &[&str]) -> Result<(), String> {
+    let privileged = |args: &[&str]| {
+        let mut command = if is_root() { Command::new(args[0]) } else { Command::new("sudo") };
+        let rest = if is_root() { &args[1..] } else { args };
+        command.args(rest).env("DEBIAN_FRONTEND", "noninteractive");
+        run(&mut command)
+    };
+    privileged(&["apt-get", "update", "-qq"])?;
+    let mut install = vec!["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(packages);
+    privileged(&install)
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+fn cargo_bin(program: &str) -> bool {
+    std::env::var_os("CARGO_HOME")
+        .map(std::path::PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
+        .is_some_and(|home| home.join("bin").join(program).is_file())
+}
+
+fn agreed() -> Result<bool, String> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    print!("Install what is missing? [y/N] ");
+    std::io::stdout().flush().map_err(|error| error.to_string())?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
