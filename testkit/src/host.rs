@@ -1,0 +1,225 @@
+//! A host for black-box tests: a home, a state directory and a repository of one user, and the programs under test.
+
+mod account;
+mod leftover;
+mod outcome;
+
+use std::ffi::OsStr;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub use account::Account;
+pub use leftover::{Leftover, leftovers};
+pub use outcome::{Outcome, StepResult};
+
+use crate::script::Script;
+
+/// Where the programs under test are.
+pub const BINS: &str = "NUCLEUS_TEST_BINS";
+/// Where the builds are whose layers can be switched off.
+pub const WEAKENED_BINS: &str = "NUCLEUS_TEST_WEAKENED_BINS";
+/// File that names every skipped test.
+pub const SKIPPED: &str = "NUCLEUS_TEST_SKIPPED";
+/// Variable that switches layers off in those builds.
+const SWITCH: &str = "NUCLEUS_WEAKEN";
+
+/// One user's corner of this machine, removed when dropped.
+#[derive(Debug)]
+pub struct Host {
+    place: tempfile::TempDir,
+    account: Account,
+    bins: PathBuf,
+    weakened: Option<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// Says that a test did not run, where `cargo xtask test` finds it; the caller returns.
+pub fn skip(test: &str, reason: &str) {
+    eprintln!("SKIPPED {test}: {reason}");
+    if let Some(file) = std::env::var_os(SKIPPED) {
+        use std::io::Write;
+        let appended = std::fs::OpenOptions::new().append(true).create(true).open(&file).and_then(|mut f| writeln!(f, "{test}"));
+        assert!(appended.is_ok(), "cannot note the skipped test in {}", file.display());
+    }
+}
+
+/// The programs under test, or `None` (noted as skipped) when the tests were not started by `cargo xtask test`.
+pub fn programs(test: &str) -> Option<PathBuf> {
+    directory(BINS, test)
+}
+
+/// The weakened builds, likewise.
+pub fn weakened_programs(test: &str) -> Option<PathBuf> {
+    directory(WEAKENED_BINS, test)
+}
+
+fn directory(variable: &str, test: &str) -> Option<PathBuf> {
+    let found = std::env::var_os(variable).map(PathBuf::from);
+    if found.is_none() {
+        skip(test, &format!("{variable} is not set; run `cargo xtask test`"));
+    }
+    found
+}
+
+impl Host {
+    /// A host for `account` with the programs of `bins`.
+    ///
+    /// # Panics
+    /// When the directories cannot be made: the test cannot say anything then.
+    #[must_use]
+    pub fn new(bins: &Path, account: Account) -> Self {
+        // Not /tmp: pods have a /tmp of their own, and a test must not pass because of a name.
+        let place = tempfile::Builder::new().prefix("nucleus-test-").tempdir_in("/var/tmp").expect("a directory");
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).expect("mode");
+        let bins = account.reachable(bins, place.path());
+        let host = Self { place, account, bins, weakened: None, environment: Vec::new() };
+        for dir in ["home", "work"] {
+            std::fs::create_dir(host.place.path().join(dir)).expect("a directory");
+        }
+        host.own(&host.home());
+        host.own(&host.workspace());
+        host
+    }
+
+    /// The same host with layers switched off: `bins` must be the weakened builds.
+    #[must_use]
+    pub fn weakened(bins: &Path, account: Account, layers: &str) -> Self {
+        let mut host = Self::new(bins, account);
+        host.weakened = Some(layers.to_owned());
+        host
+    }
+
+    /// Sets a variable of the user's environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Who runs things here.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        self.account
+    }
+
+    /// Everything of this host is beneath it.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// The user's home.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.place.path().join("home")
+    }
+
+    /// The repository.
+    #[must_use]
+    pub fn workspace(&self) -> PathBuf {
+        self.place.path().join("work")
+    }
+
+    /// Nucleus's state directory.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.home().join(".local/state/nucleus")
+    }
+
+    /// Writes a file of the workspace as the user.
+    pub fn file(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.put(&self.workspace(), path, content.as_ref());
+    }
+
+    /// Writes a file anywhere beneath this host as the user.
+    pub fn put(&self, base: &Path, path: &str, content: &[u8]) {
+        let file = base.join(path);
+        let mut missing: Vec<PathBuf> = file.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_path_buf).collect();
+        missing.reverse();
+        for dir in missing {
+            std::fs::create_dir(&dir).expect("a directory");
+            self.own(&dir);
+        }
+        std::fs::write(&file, content).expect("a file");
+        self.own(&file);
+    }
+
+    /// Reads a file of the workspace; `None` when it is not there.
+    #[must_use]
+    pub fn read(&self, path: &str) -> Option<String> {
+        std::fs::read(self.workspace().join(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A program of the installation, as the user, in the workspace, with a plain environment.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = self.account.command(&self.bins.join(program));
+        command.env_clear().current_dir(self.workspace()).stdin(Stdio::null());
+        command.env("HOME", self.home()).env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LANG", "C.UTF-8");
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        if let Some(layers) = &self.weakened {
+            command.env(SWITCH, layers);
+        }
+        command
+    }
+
+    /// `nucleus` with these arguments, to its end.
+    pub fn nucleus<S: AsRef<OsStr>>(&self, args: &[S]) -> Outcome {
+        let mut command = self.command("nucleus");
+        command.args(args);
+        Outcome::of(&mut command)
+    }
+
+    /// `nucleus run -- CMD…` under `fix-issue` on the local driver.
+    pub fn run(&self, argv: &[&str]) -> Outcome {
+        let mut args = vec!["run", "--profile", "fix-issue", "--allow-local-driver", "--"];
+        args.extend(argv);
+        self.nucleus(&args)
+    }
+
+    /// A scripted agent under `fix-issue` on the local driver.
+    pub fn script(&self, script: &Script) -> Outcome {
+        self.script_with(script, &["--profile", "fix-issue"])
+    }
+
+    /// A scripted agent with other options.
+    pub fn script_with(&self, script: &Script, options: &[&str]) -> Outcome {
+        let file = self.place.path().join("script.json");
+        std::fs::write(&file, serde_json::to_vec(script).expect("a script")).expect("a file");
+        let mut args: Vec<&OsStr> = ["run", "--allow-local-driver", "--agent", "scripted", "--script"].map(OsStr::new).to_vec();
+        args.push(file.as_os_str());
+        args.extend(options.iter().map(OsStr::new));
+        args.push(OsStr::new("the task"));
+        self.nucleus(&args)
+    }
+
+    /// Logs of all sessions, oldest first.
+    #[must_use]
+    pub fn logs(&self) -> Vec<PathBuf> {
+        let mut sessions: Vec<PathBuf> = std::fs::read_dir(self.state().join("sessions"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .map(|entry| entry.path().join("log.jsonl"))
+            .filter(|log| log.is_file())
+            .collect();
+        sessions.sort();
+        sessions
+    }
+
+    /// `nucleus-audit verify` on a log.
+    pub fn verify(&self, log: &Path) -> Outcome {
+        let mut command = self.command("nucleus-audit");
+        command.arg("verify").arg(log);
+        Outcome::of(&mut command)
+    }
+
+    fn own(&self, path: &Path) {
+        if let Some((uid, gid)) = self.account.other_ids() {
+            chown(path, Some(uid), Some(gid)).expect("chown");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `cargo xtask test`: every check of the gate, in the order in which a mistake is cheapest to find.
+
+use std::time::Instant;
+
+use crate::Options;
+use crate::cargo::{Profile, build, build_weakened, cargo, target_dir};
+use crate::need::{self, CARGO_DENY, CC, GIT, NPM, PYTHON, SETPRIV};
+use crate::{claude, suite};
+
+/// One step: its name and what it does.
+type Step = (&'static str, fn() -> Result<(), String>);
+
+const QUICK: [Step; 1] = [("unit tests", unit)];
+const ALL: [Step; 8] = [
+    ("format", format),
+    ("lints", lints),
+    ("unit, property, compile-fail and tidy tests", unit),
+    ("budget under every interleaving (loom)", loom),
+    ("dependency policy", deny),
+    ("black-box suites and their controls", black_box),
+    ("shipped programs lack the test switches", shipped),
+    ("real Claude Code end to end", real_agent),
+];
+
+/// Runs the steps; all of them, even after a failure, so that one run shows everything.
+fn run_all(steps: &[Step]) -> Result<(), String> {
+    let mut failed = Vec::new();
+    for (name, step) in steps {
+        println!("\n=== {name}");
+        let started = Instant::now();
+        let result = step();
+        let seconds = started.elapsed().as_secs();
+        match result {
+            Ok(()) => println!("=== {name}: ok ({seconds} s)"),
+            Err(error) => {
+                println!("=== {name}: FAILED ({seconds} s): {error}");
+                failed.push(*name);
+            }
+        }
+    }
+    println!("\nsteps: {} passed, {} failed", steps.len() - failed.len(), failed.len());
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
+
+/// Entry of the task.
+pub fn run(options: Options) -> Result<(), String> {
+    if options.quick {
+        need::ensure(&[CC], options)?;
+        return run_all(&QUICK);
+    }
+    need::ensure(&[CC, GIT, SETPRIV, PYTHON, NPM, CARGO_DENY], options)?;
+    run_all(&ALL)
+}
+
+fn format() -> Result<(), String> {
+    need::run(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn lints() -> Result<(), String> {
+    need::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+}
+
+fn unit() -> Result<(), String> {
+    need::run(&mut cargo(&["test", "--workspace", "--quiet"]))
+}
+
+fn loom() -> Result<(), String> {
+    let mut command = cargo(&["test", "--package", "nucleus", "--test", "loom_budget", "--release"]);
+    need::run(command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target_dir().join("loom")))
+}
+
+/// Advisories need a database that is not part of the source; `cargo deny check advisories` adds them online.
+fn deny() -> Result<(), String> {
+    need::run(&mut cargo(&["deny", "--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
+}
+
+fn black_box() -> Result<(), String> {
+    suite::run_all(&build(Profile::Debug)?, &build_weakened()?)
+}
+
+fn shipped() -> Result<(), String> {
+    suite::lacks_switches(&build(Profile::Debug)?, &build_weakened()?)
+}
+
+fn real_agent() -> Result<(), String> {
+    suite::claude(&build(Profile::Debug)?, &claude::ensure()?)
+}
