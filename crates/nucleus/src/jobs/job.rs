@@ -1,0 +1,290 @@
+//! One command that runs.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::capture::{Capture, Part, Ring};
+use super::drain::{Stream, drain};
+use super::{JobEnd, JobId};
+use crate::port::{Exit, Running};
+use crate::tools::error::ToolError;
+use crate::tools::limits::{DRAIN_GRACE, JOB_RING_BYTES, KILL_GRACE};
+
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+const STACK_BYTES: usize = 128 * 1024;
+
+/// Why a job is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It ended by itself.
+    Exited(Exit),
+    /// Its time was over.
+    TimedOut,
+    /// `job_stop`.
+    Stopped,
+    /// The client took the call back.
+    Cancelled,
+    /// The task ended.
+    TaskOver,
+    /// The driver lost it or could not kill it.
+    Lost,
+}
+
+/// A command, its output so far and its end.
+pub(crate) struct Job {
+    id: JobId,
+    started: Instant,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    running: Option<Arc<dyn Running>>,
+    out: Capture,
+    error: Capture,
+    /// Both streams as they came.
+    both: Ring,
+    /// Where `job_output` goes on when it is not told.
+    cursor: u64,
+    drained: bool,
+    abandoned: bool,
+    /// Why it is being killed, when it is.
+    killing: Option<Ending>,
+    end: Option<(Ending, JobEnd)>,
+    /// Whoever waited for the end has been told.
+    told: bool,
+    waiting: Vec<Box<dyn FnOnce(JobEnd) + Send>>,
+}
+
+/// A look at a job.
+#[derive(Debug)]
+pub(crate) struct Glance {
+    /// How it ended; `None` while it runs.
+    pub(crate) ending: Option<Ending>,
+    /// Status, time and bytes; while it runs, so far.
+    pub(crate) end: JobEnd,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("id", &self.id).field("ended", &self.ended()).finish_non_exhaustive()
+    }
+}
+
+impl Job {
+    /// Takes over what was just started, and kills it at `timeout`.
+    pub(crate) fn start(
+        id: JobId,
+        mut running: Box<dyn Running>,
+        timeout: Duration,
+    ) -> Result<Arc<Self>, ToolError> {
+        let (out, error) = (running.take_stdout(), running.take_stderr());
+        let running: Arc<dyn Running> = Arc::from(running);
+        let state = State {
+            running: Some(Arc::clone(&running)),
+            out: Capture::default(),
+            error: Capture::default(),
+            both: Ring::new(JOB_RING_BYTES),
+            cursor: 0,
+            drained: false,
+            abandoned: false,
+            killing: None,
+            end: None,
+            told: false,
+            waiting: Vec::new(),
+        };
+        let job = Arc::new(Self {
+            id,
+            started: Instant::now(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        let begin = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+            thread.spawn(work).map(drop).map_err(|source| {
+                running.kill();
+                ToolError::io("start a thread for", "", source)
+            })
+        };
+        let (drainer, supervisor) = (Arc::clone(&job), Arc::clone(&job));
+        begin("job-drain", Box::new(move || drain(&drainer, out, error)))?;
+        let watched = Arc::clone(&running);
+        begin("job-wait", Box::new(move || supervisor.supervise(watched, timeout)))?;
+        Ok(job)
+    }
+
+    pub(crate) fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Kills the process tree, unless it has ended or is being killed already.
+    pub(crate) fn stop(&self, why: Ending) {
+        let running = {
+            let mut state = self.lock();
+            if state.end.is_some() {
+                return;
+            }
+            state.killing.get_or_insert(why);
+            state.running.clone()
+        };
+        if let Some(running) = running {
+            running.kill();
+        }
+    }
+
+    /// Calls `then` at the end, at once if that has come.
+    pub(crate) fn on_end(&self, then: Box<dyn FnOnce(JobEnd) + Send>) {
+        let mut state = self.lock();
+        let Some((_, end)) = state.end else {
+            state.waiting.push(then);
+            return;
+        };
+        drop(state);
+        then(end);
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    /// Waits for the end, and until every [`Self::on_end`] has returned.
+    pub(crate) fn wait_end(&self) {
+        while !self.wait_end_for(WAIT_MAX) {}
+    }
+
+    /// As [`Self::wait_end`], at most `timeout`; true when it has come.
+    pub(crate) fn wait_end_for(&self, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| state.told)
+    }
+
+    /// Waits for output behind `offset` (behind the cursor without one) or the end.
+    pub(crate) fn wait_output_for(&self, offset: Option<u64>, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| {
+            state.end.is_some() || state.both.total() > offset.unwrap_or(state.cursor)
+        })
+    }
+
+    /// Output from `offset` on (from the cursor without one); the cursor goes behind it.
+    pub(crate) fn part(&self, offset: Option<u64>, max: usize) -> Part {
+        let mut state = self.lock();
+        let part = state.both.part(offset.unwrap_or(state.cursor), max);
+        state.cursor = part.next;
+        part
+    }
+
+    /// Text of both streams, with whether any of it was dropped.
+    pub(crate) fn output(&self) -> (String, String, bool) {
+        let state = self.lock();
+        let dropped = state.out.dropped() > 0 || state.error.dropped() > 0;
+        (state.out.text(), state.error.text(), dropped)
+    }
+
+    /// The newest bytes of output.
+    pub(crate) fn newest(&self, max: usize) -> Vec<u8> {
+        self.lock().both.newest(max)
+    }
+
+    pub(crate) fn glance(&self) -> Glance {
+        let state = self.lock();
+        match state.end {
+            Some((ending, end)) => Glance { ending: Some(ending), end },
+            None => Glance {
+                ending: None,
+                end: JobEnd { exit: None, duration: self.started.elapsed(), bytes: state.bytes() },
+            },
+        }
+    }
+
+    pub(super) fn put(&self, stream: Stream, chunk: &[u8]) {
+        let mut state = self.lock();
+        match stream {
+            Stream::Out => state.out.push(chunk),
+            Stream::Error => state.error.push(chunk),
+        }
+        state.both.push(chunk);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn drained(&self) {
+        self.lock().drained = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn abandoned(&self) -> bool {
+        self.lock().abandoned
+    }
+
+    /// Waits for the command, kills it when its time is over, and tells everybody.
+    fn supervise(&self, running: Arc<dyn Running>, timeout: Duration) {
+        let deadline = self.started.checked_add(timeout);
+        let mut killed_at = None;
+        let exit = loop {
+            let left = deadline.map_or(WAIT_MAX, |at| at.saturating_duration_since(Instant::now()));
+            if left.is_zero() && killed_at.is_none() {
+                self.lock().killing.get_or_insert(Ending::TimedOut);
+            }
+            if killed_at.is_none() && self.lock().killing.is_some() {
+                running.kill();
+                killed_at = Some(Instant::now());
+            }
+            let patience = match killed_at {
+                Some(at) => KILL_GRACE.saturating_sub(at.elapsed()),
+                None => left.min(WAIT_MAX),
+            };
+            match running.wait(patience) {
+                Ok(Some(exit)) => break Some(exit),
+                Ok(None) if killed_at.is_some_and(|at: Instant| at.elapsed() >= KILL_GRACE) => break None,
+                Ok(None) => {}
+                Err(_) => {
+                    running.kill();
+                    break None;
+                }
+            }
+        };
+        let duration = self.started.elapsed();
+        self.wait_until(DRAIN_GRACE, |state| state.drained);
+        self.end(exit, duration);
+    }
+
+    fn end(&self, exit: Option<Exit>, duration: Duration) {
+        let (waiting, end, running) = {
+            let mut state = self.lock();
+            state.abandoned = true;
+            let ending = match (state.killing, exit) {
+                (_, None) => Ending::Lost,
+                (Some(why), Some(_)) => why,
+                (None, Some(exit)) => Ending::Exited(exit),
+            };
+            let end = JobEnd { exit, duration, bytes: state.bytes() };
+            state.end = Some((ending, end));
+            (std::mem::take(&mut state.waiting), end, state.running.take())
+        };
+        // The driver's own clean-up happens before anybody is told that the process tree is gone.
+        drop(running);
+        for then in waiting {
+            then(end);
+        }
+        self.lock().told = true;
+        self.changed.notify_all();
+    }
+
+    fn wait_until(&self, timeout: Duration, done: impl Fn(&State) -> bool) -> bool {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| !done(state));
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        done(&state)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn bytes(&self) -> u64 {
+        self.out.total().saturating_add(self.error.total())
+    }
+}

@@ -1,0 +1,111 @@
+//! What an agent reads about a command.
+
+use std::time::Duration;
+
+use nucleus_wire::display::escape_short;
+
+use super::capture::Part;
+use super::job::{Ending, Glance, Job};
+use crate::port::Exit;
+use crate::tools::text::{lossy, plural};
+
+/// How far back the last line of a command's output is looked for.
+const LAST_LINE_BYTES: usize = 4 * 1024;
+
+/// One line on a command that still runs.
+pub(crate) fn progress(job: &Job, max_chars: usize) -> String {
+    let newest = job.newest(LAST_LINE_BYTES);
+    let (text, _) = lossy(&newest);
+    let last = text.split(['\n', '\r']).rev().map(str::trim).find(|line| !line.is_empty());
+    let elapsed = seconds(job.glance().end.duration);
+    match last {
+        Some(line) => format!("running for {elapsed}: {}", escape_short(line, max_chars)),
+        None => format!("running for {elapsed}, no output yet"),
+    }
+}
+
+/// Output and end of a command that is over.
+pub(crate) fn ended(job: &Job, glance: &Glance) -> String {
+    let (out, error, _) = job.output();
+    let mut text = out;
+    if !error.is_empty() {
+        end_line(&mut text);
+        text.push_str("[stderr]\n");
+        text.push_str(&error);
+    }
+    end_line(&mut text);
+    text.push_str(&format!("[{}]\n", sentence(glance)));
+    text
+}
+
+/// A part of a job's output, with how to go on.
+pub(crate) fn part(job: &Job, part: &Part, glance: &Glance) -> String {
+    let mut text = String::new();
+    if part.lost > 0 {
+        text.push_str(&format!("[{} dropped here]\n", plural(part.lost, "byte", "bytes")));
+    }
+    text.push_str(&lossy(&part.bytes).0);
+    end_line(&mut text);
+    text.push_str(&format!("[{}: {}; next offset {}]\n", job.id(), sentence(glance), part.next));
+    text
+}
+
+/// A few words for the feed.
+pub(crate) fn short(glance: &Glance) -> String {
+    match glance.ending {
+        None => "running".to_owned(),
+        Some(Ending::Exited(exit)) => exit.to_string(),
+        Some(Ending::TimedOut) => "timed out".to_owned(),
+        Some(Ending::Stopped) => "stopped".to_owned(),
+        Some(Ending::Cancelled) => "cancelled".to_owned(),
+        Some(Ending::TaskOver) => "ended with the task".to_owned(),
+        Some(Ending::Lost) => "lost".to_owned(),
+    }
+}
+
+fn sentence(glance: &Glance) -> String {
+    let time = seconds(glance.end.duration);
+    match glance.ending {
+        None => format!("running for {time}"),
+        Some(Ending::Exited(Exit::Code(code))) => format!("exit {code} after {time}"),
+        Some(Ending::Exited(Exit::Signal(signal))) => {
+            format!("killed by signal {signal}{} after {time}", name(signal))
+        }
+        Some(Ending::TimedOut) => {
+            format!("timed out after {time}; it and everything it started was killed")
+        }
+        Some(Ending::Stopped) => format!("stopped after {time}; everything it started was killed"),
+        Some(Ending::Cancelled) => {
+            format!("cancelled after {time}; everything it started was killed")
+        }
+        Some(Ending::TaskOver) => format!("the task ended after {time}; it was killed"),
+        Some(Ending::Lost) => format!("lost after {time}: the sandbox does not know how it ended"),
+    }
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL: perhaps out of memory)",
+        11 => " (SIGSEGV)",
+        13 => " (SIGPIPE)",
+        15 => " (SIGTERM)",
+        24 => " (SIGXCPU)",
+        25 => " (SIGXFSZ: a file grew too large)",
+        31 => " (SIGSYS: a system call the sandbox does not allow)",
+        _ => "",
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}.{:02} s", duration.as_secs(), duration.subsec_millis() / 10)
+}
+
+fn end_line(text: &mut String) {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+}
