@@ -7,4 +7,6 @@ pub mod display;
 pub mod json;
 pub mod limits;
 pub mod mcp;
+mod suggest;
 mod text;
+pub mod tool;
