@@ -1,0 +1,99 @@
+//! SHA-256 digests and the two hashes of an RFC 6962 tree.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{Context, SHA256, digest};
+
+use crate::encoding::{hex32, parse_hex};
+
+/// A SHA-256 digest. It prints as 64 lowercase hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest that stands where nothing comes before.
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// SHA-256 of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::take(digest(&SHA256, bytes).as_ref())
+    }
+
+    /// Reads 64 lowercase hexadecimal digits, and nothing else.
+    #[must_use]
+    pub fn parse_hex(text: &str) -> Option<Self> {
+        parse_hex(text.as_bytes()).map(Self)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The digits as bytes, as they stand in a line.
+    pub(crate) fn hex(&self) -> [u8; 64] {
+        hex32(&self.0)
+    }
+
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// RFC 6962 leaf hash: SHA-256 of 0x00 and the bytes.
+    pub(crate) fn leaf(bytes: &[u8]) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(&[0]);
+        context.update(bytes);
+        Self::take(context.finish().as_ref())
+    }
+
+    /// RFC 6962 node hash: SHA-256 of 0x01 and both children.
+    pub(crate) fn node(left: &Self, right: &Self) -> Self {
+        let mut joined = [1_u8; 65];
+        if let Some((_, children)) = joined.split_first_mut() {
+            for (to, from) in children.iter_mut().zip(left.0.iter().chain(&right.0)) {
+                *to = *from;
+            }
+        }
+        Self::of(&joined)
+    }
+
+    fn take(bytes: &[u8]) -> Self {
+        let mut own = [0; 32];
+        for (to, from) in own.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Self(own)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse_hex(&text)
+            .ok_or_else(|| serde::de::Error::custom("expected 64 lowercase hexadecimal digits"))
+    }
+}
