@@ -1,1 +1,3 @@
 //! nucleus-sandbox
+
+pub mod workspace;

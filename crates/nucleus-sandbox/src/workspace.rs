@@ -1,0 +1,47 @@
+//! The workspace of a task: what may be one, what changed in it, and how changes reach the user's tree.
+//!
+//! Pods never write the user's tree. They write the upper layer of an overlay (or a copy), and after the last pod is
+//! dead [`apply`] carries ordinary changes over, beneath a held directory handle and behind a journal. Whatever
+//! something would execute or trust unasked, whatever the policy withholds and whatever the user changed meanwhile
+//! stays in the session for [`review`].
+//!
+//! Not here: mounting the overlay (the driver does), deciding what is sensitive (the policy's classifier does, through
+//! predicates given by the caller).
+
+mod admit;
+mod apply;
+mod baseline;
+mod change;
+mod copy;
+mod error;
+mod git;
+mod ids;
+mod journal;
+pub mod limits;
+pub mod mask;
+mod node;
+mod overlay;
+mod path;
+mod plan;
+mod recover;
+pub mod review;
+mod session;
+mod stage;
+mod text;
+mod tree;
+
+pub use admit::{Workspace, WorkspaceRefusal, admit};
+pub use apply::{AppliedChange, ApplyOptions, ApplyReport, Conflict, HeldChange, apply};
+pub use baseline::Baseline;
+pub use change::{Change, ChangeKind, changes};
+pub use copy::prepare_copy;
+pub use error::WorkspaceError;
+pub use ids::IdMap;
+pub use mask::{Cover, Mask, MaskPolicy, MaskReason};
+pub use node::{Fingerprint, NodeKind};
+pub use path::TreePath;
+pub use plan::{ConflictReason, HoldReason};
+pub use recover::{Recovery, recover};
+pub use review::discard;
+pub use session::{Lock, Mode, Session, SessionMeta, SessionSettings, Status, find, latest, list};
+pub use text::escape;

@@ -1,0 +1,495 @@
+//! The steps of an apply on the file system: forward, back, and recognising which were done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
+use rustix::io::Errno;
+
+use crate::workspace::error::{At as _, Doing, WorkspaceError};
+use crate::workspace::node::{Fingerprint, NodeKind, Stamp};
+use crate::workspace::path::TreePath;
+use crate::workspace::plan::{ConflictReason, Op, Owner};
+use crate::workspace::session::Session;
+use crate::workspace::stage;
+use crate::workspace::tree::{Tree, entries_of, is_absent, stat_at};
+
+/// Asked at each named point whether the process "dies" there. Only tests say yes.
+pub(crate) type Probe<'a> = &'a dyn Fn(&str) -> bool;
+
+/// Beyond this many files one sync of the file system is cheaper than one of each file.
+const SYNC_EACH: usize = 16;
+
+/// Why a step stopped.
+#[derive(Debug)]
+pub(crate) enum StepError {
+    Failed {
+        path: TreePath,
+        source: io::Error,
+    },
+    /// A test's stand-in for a dead process.
+    Crash,
+}
+
+impl StepError {
+    pub(crate) fn is_crash(&self) -> bool {
+        matches!(self, Self::Crash)
+    }
+
+    pub(crate) fn into_error(self, id: &str) -> WorkspaceError {
+        let (path, source) = match self {
+            Self::Failed { path, source } => (path.to_string(), source),
+            Self::Crash => (String::new(), io::ErrorKind::Interrupted.into()),
+        };
+        WorkspaceError::RolledBack { path, source, id: id.to_owned() }
+    }
+}
+
+/// Both trees and the staging directory, held.
+pub(crate) struct Executor<'a> {
+    host: Tree,
+    result: Tree,
+    staging: String,
+    slots: Option<OwnedFd>,
+    probe: Probe<'a>,
+}
+
+/// A step's end.
+enum Done {
+    Yes,
+    Conflict(ConflictReason),
+}
+
+impl<'a> Executor<'a> {
+    pub(crate) fn open(
+        session: &Session,
+        staging: &str,
+        probe: Probe<'a>,
+    ) -> Result<Self, WorkspaceError> {
+        let workspace = &session.meta().workspace;
+        let host = Tree::open(workspace).at(Doing::Read, workspace)?;
+        let result_dir = session.result_dir();
+        let result = Tree::open(&result_dir).at(Doing::Read, &result_dir)?;
+        let slots = open_staging(&host, staging).at(Doing::Read, workspace)?;
+        Ok(Self { host, result, staging: staging.to_owned(), slots, probe })
+    }
+
+    pub(crate) fn crash_here(&self, point: &str) -> Result<(), StepError> {
+        if (self.probe)(point) { Err(StepError::Crash) } else { Ok(()) }
+    }
+
+    /// Refuses before anything is written when the changes cannot fit.
+    pub(crate) fn require_space(
+        &self,
+        session: &Session,
+        ops: &[Op],
+    ) -> Result<(), WorkspaceError> {
+        let workspace = &session.meta().workspace;
+        let mut needed = 0_u64;
+        for op in ops {
+            if let Op::Put { path, .. } = op
+                && let Some(stat) = self.result.stat(path).at(Doing::Read, workspace)?
+            {
+                let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
+                needed = needed.saturating_add(blocks.saturating_mul(512));
+            }
+        }
+        let space = rustix::fs::fstatvfs(self.host.fd()).at(Doing::Read, workspace)?;
+        let available = space.f_bavail.saturating_mul(space.f_frsize);
+        if needed > available {
+            return Err(WorkspaceError::NoSpace { needed, available, id: session.id().to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Copies every new file into the staging directory and makes it durable; gives each slot's inode.
+    pub(crate) fn stage(&mut self, ops: &[Op]) -> Result<BTreeMap<u32, u64>, StepError> {
+        self.crash_here("planned")?;
+        let at_root = |source: io::Error| StepError::Failed { path: TreePath::root(), source };
+        self.make_staging().map_err(at_root)?;
+        let mut slots = BTreeMap::new();
+        let puts = ops.iter().filter(|op| matches!(op, Op::Put { .. })).count();
+        for op in ops {
+            let Op::Put { path, expected, slot, owner, mtime } = op else { continue };
+            let failed = |source| StepError::Failed { path: path.clone(), source };
+            let replaces = expected.is_some();
+            let inode = self
+                .stage_one(path, replaces, *slot, *owner, *mtime, puts <= SYNC_EACH)
+                .map_err(failed)?;
+            slots.insert(*slot, inode);
+            self.crash_here("staging")?;
+        }
+        if puts > SYNC_EACH {
+            rustix::fs::syncfs(self.host.fd()).map_err(|e| at_root(e.into()))?;
+        }
+        self.crash_here("staged")?;
+        Ok(slots)
+    }
+
+    fn make_staging(&mut self) -> io::Result<()> {
+        rustix::fs::mkdirat(self.host.fd(), &self.staging, Mode::RWXU)?;
+        self.slots = open_staging(&self.host, &self.staging)?;
+        // So that a `git status` of the user does not list it while it is there.
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let ignore =
+            rustix::fs::openat(self.slots()?, ".gitignore", flags, Mode::RUSR | Mode::WUSR)?;
+        rustix::io::write(&ignore, b"*\n")?;
+        Ok(())
+    }
+
+    fn slots(&self) -> io::Result<&OwnedFd> {
+        self.slots.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn stage_one(
+        &self,
+        path: &TreePath,
+        replaces: bool,
+        slot: u32,
+        owner: Owner,
+        mtime: Stamp,
+        sync: bool,
+    ) -> io::Result<u64> {
+        let slots = self.slots()?;
+        let name = slot.to_string();
+        let new = self.result.stat(path)?.ok_or(io::ErrorKind::NotFound)?;
+        let root = rustix::process::geteuid().is_root();
+        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+        if NodeKind::of(&new) == NodeKind::Symlink {
+            rustix::fs::symlinkat(self.result.link(path)?, slots, &name)?;
+            if root {
+                rustix::fs::chownat(slots, &name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            }
+        } else {
+            let from = self.readable(path, &new)?;
+            let flags =
+                OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let to = File::from(rustix::fs::openat(slots, &name, flags, Mode::RUSR | Mode::WUSR)?);
+            stage::copy_content(&from, &to)?;
+            if replaces && let Ok(old) = self.host.file(path) {
+                stage::copy_attributes(&old, &to);
+            }
+            if root {
+                rustix::fs::fchown(&to, Some(uid), Some(gid))?;
+            } else {
+                // A group the user is not in cannot be kept; the file is the user's all the same.
+                let _ = rustix::fs::fchown(&to, None, Some(gid));
+            }
+            rustix::fs::fchmod(&to, Mode::from_raw_mode(owner.mode & 0o777))?;
+            stage::set_mtime(&to, mtime)?;
+            if sync {
+                to.sync_all()?;
+            }
+        }
+        Ok(stat_at(slots.as_fd(), OsStr::new(&name))?.ok_or(io::ErrorKind::NotFound)?.st_ino)
+    }
+
+    /// Opens a file of the result, which a task may have left without read permission.
+    fn readable(&self, path: &TreePath, stat: &Stat) -> io::Result<File> {
+        match self.result.file(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let (dir, name) = self.result.parent(path)?;
+                let mode = Mode::from_raw_mode(stat.st_mode & 0o777) | Mode::RUSR;
+                rustix::fs::chmodat(dir, name, mode, AtFlags::empty())?;
+                self.result.file(path)
+            }
+            other => other,
+        }
+    }
+
+    /// Does every step that is not done yet; steps the host got in the way of are given as conflicts.
+    pub(crate) fn forward(
+        &self,
+        ops: &[Op],
+        staged: &BTreeMap<u32, u64>,
+    ) -> Result<BTreeMap<TreePath, ConflictReason>, StepError> {
+        let mut conflicts = BTreeMap::new();
+        for op in ops {
+            let failed = |source| StepError::Failed { path: op.path().clone(), source };
+            self.crash_here("step")?;
+            match self.step(op, staged) {
+                Ok(Done::Yes) => {}
+                Ok(Done::Conflict(reason)) => {
+                    conflicts.insert(op.path().clone(), reason);
+                }
+                Err(error) if is_absent(&error) => {
+                    conflicts.insert(op.path().clone(), ConflictReason::ParentChanged);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        self.crash_here("stepped")?;
+        Ok(conflicts)
+    }
+
+    fn step(&self, op: &Op, staged: &BTreeMap<u32, u64>) -> io::Result<Done> {
+        match op {
+            Op::Remove { path, expected, slot } => self.remove(path, expected, *slot),
+            Op::RemoveDir { path, .. } => self.remove_dir(path),
+            Op::MakeDir { path, owner } => self.make_dir(path, *owner),
+            Op::Put { path, expected, slot, .. } => {
+                let inode = staged.get(slot).copied().unwrap_or(0);
+                self.put(path, expected.as_ref(), *slot, inode)
+            }
+            Op::Chmod { path, expected, mode } => self.chmod(path, expected, *mode),
+        }
+    }
+
+    fn remove(&self, path: &TreePath, expected: &Fingerprint, slot: u32) -> io::Result<Done> {
+        let slots = self.slots()?;
+        let slot = slot.to_string();
+        if stat_at(slots.as_fd(), OsStr::new(&slot))?.is_some() {
+            return Ok(Done::Yes);
+        }
+        let (dir, name) = self.host.parent(path)?;
+        let Some(now) = stat_at(dir.as_fd(), name)? else { return Ok(Done::Yes) };
+        if Fingerprint::of(&now) != *expected {
+            return Ok(Done::Conflict(ConflictReason::EditedOnHost));
+        }
+        rename_new(&dir, name, slots, OsStr::new(&slot))?;
+        let moved = stat_at(slots.as_fd(), OsStr::new(&slot))?;
+        if !moved.is_some_and(|m| Fingerprint::of(&m).same_content(expected)) {
+            rename_new(slots, OsStr::new(&slot), &dir, name)?;
+            return Ok(Done::Conflict(ConflictReason::EditedOnHost));
+        }
+        Ok(Done::Yes)
+    }
+
+    fn remove_dir(&self, path: &TreePath) -> io::Result<Done> {
+        let (dir, name) = self.host.parent(path)?;
+        match rustix::fs::unlinkat(&dir, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(Done::Yes),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(Done::Conflict(ConflictReason::NotEmpty)),
+            Err(Errno::NOTDIR) => Ok(Done::Conflict(ConflictReason::EditedOnHost)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn make_dir(&self, path: &TreePath, owner: Owner) -> io::Result<Done> {
+        let (dir, name) = self.host.parent(path)?;
+        match rustix::fs::mkdirat(&dir, name, Mode::RWXU) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                let is_dir = stat_at(dir.as_fd(), name)?
+                    .is_some_and(|s| NodeKind::of(&s) == NodeKind::Directory);
+                return Ok(if is_dir {
+                    Done::Yes
+                } else {
+                    Done::Conflict(ConflictReason::CreatedOnHost)
+                });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let made = self.host.dir(path)?;
+        if rustix::process::geteuid().is_root() {
+            rustix::fs::fchown(
+                &made,
+                Some(Uid::from_raw(owner.uid)),
+                Some(Gid::from_raw(owner.gid)),
+            )?;
+        }
+        // The owner must be able to fill it; a directory nobody can enter would be of no use to the user either.
+        rustix::fs::fchmod(&made, Mode::from_raw_mode(owner.mode & 0o2777) | Mode::RWXU)?;
+        Ok(Done::Yes)
+    }
+
+    fn put(
+        &self,
+        path: &TreePath,
+        expected: Option<&Fingerprint>,
+        slot: u32,
+        inode: u64,
+    ) -> io::Result<Done> {
+        let slots = self.slots()?;
+        let slot = slot.to_string();
+        let slot = OsStr::new(&slot);
+        let in_slot = stat_at(slots.as_fd(), slot)?;
+        let (dir, name) = self.host.parent(path)?;
+        let now = stat_at(dir.as_fd(), name)?;
+        if !in_slot.as_ref().is_some_and(|s| s.st_ino == inode) {
+            // Done by a process that died; perhaps before it could compare what it took out.
+            let (Some(old), Some(expected)) = (in_slot, expected) else { return Ok(Done::Yes) };
+            let ours = now.is_some_and(|n| n.st_ino == inode);
+            if ours && !Fingerprint::of(&old).same_content(expected) {
+                exchange(slots, slot, &dir, name)?;
+                return Ok(Done::Conflict(ConflictReason::EditedOnHost));
+            }
+            return Ok(Done::Yes);
+        }
+        let (Some(expected), Some(now)) = (expected, &now) else {
+            return match (expected, now) {
+                (Some(_), None) => Ok(Done::Conflict(ConflictReason::RemovedOnHost)),
+                (None, Some(_)) => Ok(Done::Conflict(ConflictReason::CreatedOnHost)),
+                _ => match rename_new(slots, slot, &dir, name) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        Ok(Done::Conflict(ConflictReason::CreatedOnHost))
+                    }
+                    other => other.map(|()| Done::Yes),
+                },
+            };
+        };
+        if Fingerprint::of(now) != *expected {
+            return Ok(Done::Conflict(ConflictReason::EditedOnHost));
+        }
+        exchange(slots, slot, &dir, name)?;
+        self.crash_probe_between();
+        let old = stat_at(slots.as_fd(), slot)?;
+        if !old.is_some_and(|o| Fingerprint::of(&o).same_content(expected)) {
+            exchange(slots, slot, &dir, name)?;
+            return Ok(Done::Conflict(ConflictReason::EditedOnHost));
+        }
+        Ok(Done::Yes)
+    }
+
+    /// Lets a test act between the exchange and the comparison.
+    fn crash_probe_between(&self) {
+        let _ = (self.probe)("exchanged");
+    }
+
+    fn chmod(&self, path: &TreePath, expected: &Fingerprint, mode: u32) -> io::Result<Done> {
+        let (dir, name) = self.host.parent(path)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = rustix::fs::openat(&dir, name, flags, Mode::empty())?;
+        let now = Fingerprint::of(&rustix::fs::fstat(&held)?);
+        if now.ino != expected.ino {
+            return Ok(Done::Conflict(ConflictReason::EditedOnHost));
+        }
+        if now.mode & 0o7777 == mode {
+            return Ok(Done::Yes);
+        }
+        let is_dir = now.mode & 0o170_000 == 0o040_000;
+        // A directory's stamps moved with the steps before; a file must be as it was.
+        if now.mode != expected.mode || (!is_dir && now != *expected) {
+            return Ok(Done::Conflict(ConflictReason::EditedOnHost));
+        }
+        stage::set_mode(&held, mode)?;
+        Ok(Done::Yes)
+    }
+
+    /// Undoes every step that was done, last first. What the host changed since a step stays as the host left it.
+    pub(crate) fn back(&self, ops: &[Op], staged: &BTreeMap<u32, u64>) {
+        for op in ops.iter().rev() {
+            // An undo that cannot be done leaves the new version in place; going on undoes as much as possible.
+            let _ = self.step_back(op, staged);
+        }
+    }
+
+    fn step_back(&self, op: &Op, staged: &BTreeMap<u32, u64>) -> io::Result<()> {
+        let (dir, name) = self.host.parent(op.path())?;
+        match op {
+            Op::Remove { slot, .. } => {
+                rename_new(self.slots()?, OsStr::new(&slot.to_string()), &dir, name)?;
+            }
+            Op::RemoveDir { path, owner } => {
+                rustix::fs::mkdirat(&dir, name, Mode::RWXU)?;
+                let made = self.host.dir(path)?;
+                if rustix::process::geteuid().is_root() {
+                    rustix::fs::fchown(
+                        &made,
+                        Some(Uid::from_raw(owner.uid)),
+                        Some(Gid::from_raw(owner.gid)),
+                    )?;
+                }
+                rustix::fs::fchmod(&made, Mode::from_raw_mode(owner.mode))?;
+            }
+            Op::MakeDir { .. } => rustix::fs::unlinkat(&dir, name, AtFlags::REMOVEDIR)?,
+            Op::Put { expected, slot, .. } => {
+                let ours = staged.get(slot).copied();
+                let now = stat_at(dir.as_fd(), name)?.map(|s| s.st_ino);
+                if now.is_some() && now == ours {
+                    let slot = slot.to_string();
+                    match expected {
+                        Some(_) => exchange(self.slots()?, OsStr::new(&slot), &dir, name)?,
+                        None => rename_new(&dir, name, self.slots()?, OsStr::new(&slot))?,
+                    }
+                }
+            }
+            Op::Chmod { path, expected, mode } => {
+                let mut now = expected.clone();
+                now.mode = expected.mode & 0o170_000 | mode;
+                let held =
+                    rustix::fs::openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+                let found = Fingerprint::of(&rustix::fs::fstat(&held)?);
+                if found.ino == now.ino && found.mode == now.mode {
+                    stage::set_mode(&held, expected.mode)?;
+                }
+                debug_assert!(!path.is_root());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the steps durable.
+    pub(crate) fn sync(&self, workspace: &Path) -> Result<(), WorkspaceError> {
+        rustix::fs::syncfs(self.host.fd()).at(Doing::Sync, workspace)
+    }
+
+    /// Removes the staging directory with what is left in it.
+    pub(crate) fn clear(&self, workspace: &Path) -> Result<(), WorkspaceError> {
+        let Some(slots) = open_staging(&self.host, &self.staging).at(Doing::Read, workspace)?
+        else {
+            return Ok(());
+        };
+        let names: BTreeSet<_> = {
+            let again = rustix::fs::openat(
+                &slots,
+                ".",
+                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            );
+            entries_of(again.at(Doing::Read, workspace)?)
+                .at(Doing::Read, workspace)?
+                .into_iter()
+                .map(|e| e.name)
+                .collect()
+        };
+        for name in names {
+            rustix::fs::unlinkat(&slots, &name, AtFlags::empty()).at(Doing::Remove, workspace)?;
+        }
+        rustix::fs::unlinkat(self.host.fd(), &self.staging, AtFlags::REMOVEDIR)
+            .at(Doing::Remove, workspace)
+    }
+}
+
+fn open_staging(host: &Tree, name: &str) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(host.fd(), name, flags, Mode::empty()) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves a name to one that must be free.
+fn rename_new(from: &OwnedFd, name: &OsStr, to: &OwnedFd, new: &OsStr) -> io::Result<()> {
+    match rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            // A file system without the flag: a link refuses to replace too.
+            rustix::fs::linkat(from, name, to, new, AtFlags::empty())?;
+            rustix::fs::unlinkat(from, name, AtFlags::empty())?;
+            Ok(())
+        }
+        other => other.map_err(io::Error::from),
+    }
+}
+
+/// Exchanges two names.
+fn exchange(slots: &OwnedFd, slot: &OsStr, dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    match rustix::fs::renameat_with(slots, slot, dir, name, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            // A file system without the flag. The old file gets a second name first, so it is never without one; an
+            // edit between the comparison and the rename goes to the second name and is found there.
+            let mut kept = slot.to_owned();
+            kept.push(".old");
+            rustix::fs::linkat(dir, name, slots, &kept, AtFlags::empty())?;
+            rustix::fs::renameat(slots, slot, dir, name)?;
+            rustix::fs::renameat(slots, &kept, slots, slot)?;
+            Ok(())
+        }
+        other => other.map_err(io::Error::from),
+    }
+}

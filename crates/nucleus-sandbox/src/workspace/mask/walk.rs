@@ -1,0 +1,245 @@
+//! The walk that finds withheld paths and records the names a workspace began with.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
+
+use super::{Cover, Mask, MaskPolicy, MaskReason, credential, names_file};
+use crate::workspace::error::{At as _, Doing, WorkspaceError};
+use crate::workspace::limits::{DEPTH_LEVELS, GIT_CONFIG_BYTES};
+use crate::workspace::node::NodeKind;
+use crate::workspace::path::TreePath;
+use crate::workspace::tree::{Tree, stat_at};
+
+/// Size of the buffer that directories are read into.
+const DIRECTORY_BUFFER: usize = 1 << 16;
+
+struct Walk<'a> {
+    tree: Tree,
+    root: &'a Path,
+    policy: &'a MaskPolicy,
+    scratch: PathBuf,
+    names: BufWriter<File>,
+    masks: Vec<Mask>,
+}
+
+/// One name found in a directory.
+struct Found {
+    name: Vec<u8>,
+    kind: FileType,
+}
+
+pub(super) fn plan(
+    root: &Path,
+    policy: &MaskPolicy,
+    session_dir: &Path,
+) -> Result<Vec<Mask>, WorkspaceError> {
+    let names_file = names_file(session_dir);
+    let scratch = session_dir.join("masks");
+    match fs::DirBuilder::new().mode(0o755).create(&scratch) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(error).at(Doing::Write, &scratch);
+        }
+        _ => {}
+    }
+    let names =
+        File::options().write(true).create(true).truncate(true).mode(0o600).open(&names_file);
+    let mut walk = Walk {
+        tree: Tree::open(root).at(Doing::Read, root)?,
+        root,
+        policy,
+        scratch,
+        names: BufWriter::with_capacity(1 << 18, names.at(Doing::Write, &names_file)?),
+        masks: Vec::new(),
+    };
+    let top = walk.tree.dir(&TreePath::root()).at(Doing::Read, root)?;
+    let mut text = String::new();
+    let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
+    walk.directory(top, &mut text, &mut buffer, 0)?;
+    walk.names.flush().at(Doing::Write, &names_file)?;
+    Ok(walk.masks)
+}
+
+impl Walk<'_> {
+    /// Walks one directory; `text` is its path, lossy where a name is not text, and is given back unchanged.
+    fn directory(
+        &mut self,
+        dir: OwnedFd,
+        text: &mut String,
+        buffer: &mut [MaybeUninit<u8>],
+        depth: usize,
+    ) -> Result<(), WorkspaceError> {
+        let at = |text: &str| self.root.join(text);
+        if depth > DEPTH_LEVELS {
+            return Err(WorkspaceError::TooDeep { path: at(text), limit: DEPTH_LEVELS });
+        }
+        let found = read_directory(&dir, buffer).at(Doing::Read, &at(text))?;
+        let in_git = text == ".git" || text.ends_with("/.git") || text.contains(".git/");
+        self.names
+            .write_all(text.as_bytes())
+            .and_then(|()| self.names.write_all(b"\0"))
+            .at(Doing::Write, &self.scratch)?;
+        for entry in &found {
+            self.names
+                .write_all(&entry.name)
+                .and_then(|()| self.names.write_all(b"\0"))
+                .at(Doing::Write, &self.scratch)?;
+        }
+        self.names.write_all(b"\0").at(Doing::Write, &self.scratch)?;
+        for Found { name, kind } in found {
+            let length = text.len();
+            if length > 0 {
+                text.push('/');
+            }
+            text.push_str(&String::from_utf8_lossy(&name));
+            let kind =
+                if kind == FileType::Unknown { self.kind_of(&dir, &name, text)? } else { kind };
+            let masked = match self.policy.judge(text) {
+                Some(reason) => self.mask(&dir, &name, text, kind, reason)?,
+                None if in_git && name == b"config" && kind == FileType::RegularFile => {
+                    self.scrub(text)?
+                }
+                None => false,
+            };
+            if kind == FileType::Directory && !masked {
+                self.descend(&dir, &name, text, buffer, depth)?;
+            }
+            text.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn descend(
+        &mut self,
+        dir: &OwnedFd,
+        name: &[u8],
+        text: &mut String,
+        buffer: &mut [MaybeUninit<u8>],
+        depth: usize,
+    ) -> Result<(), WorkspaceError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let name = std::ffi::OsStr::from_bytes(name);
+        match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+            Ok(below) => self.directory(below, text, buffer, depth.saturating_add(1)),
+            // Gone or replaced meanwhile, or closed to this user (and so, by the same bits, to its pods).
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                Ok(())
+            }
+            Err(rustix::io::Errno::ACCESS) => Ok(()),
+            Err(error) => Err(error).at(Doing::Read, &self.root.join(&*text)),
+        }
+    }
+
+    fn kind_of(&self, dir: &OwnedFd, name: &[u8], text: &str) -> Result<FileType, WorkspaceError> {
+        let stat = stat_at(dir.as_fd(), std::ffi::OsStr::from_bytes(name))
+            .at(Doing::Read, &self.root.join(text))?;
+        Ok(stat.map_or(FileType::Unknown, |s| FileType::from_raw_mode(s.st_mode)))
+    }
+
+    /// Records a mask; true when the path itself is covered.
+    fn mask(
+        &mut self,
+        dir: &OwnedFd,
+        name: &[u8],
+        text: &str,
+        kind: FileType,
+        reason: MaskReason,
+    ) -> Result<bool, WorkspaceError> {
+        let name = std::ffi::OsStr::from_bytes(name);
+        let path = TreePath::parse(text.as_bytes()).unwrap_or_default();
+        match kind {
+            FileType::Symlink => {
+                self.mask_target(&path, reason);
+                Ok(true)
+            }
+            FileType::Directory => {
+                self.masks.push(Mask { path, reason, cover: Cover::Directory, linked: false });
+                Ok(true)
+            }
+            _ => {
+                let stat = stat_at(dir.as_fd(), name).at(Doing::Read, &self.root.join(text))?;
+                let linked = stat.is_some_and(|s| s.st_nlink > 1);
+                self.masks.push(Mask { path, reason, cover: Cover::File, linked });
+                Ok(true)
+            }
+        }
+    }
+
+    /// A bind cannot cover a link; what it leads to inside the workspace is covered instead. Outside the workspace it
+    /// leads nowhere in a pod.
+    fn mask_target(&mut self, link: &TreePath, reason: MaskReason) {
+        let from = self.root.join(link.as_path());
+        let Ok(real) = fs::canonicalize(&from) else { return };
+        let Ok(inside) = real.strip_prefix(self.root) else { return };
+        let Some(path) =
+            TreePath::parse(&inside.as_os_str().to_owned().into_vec()).filter(|p| !p.is_root())
+        else {
+            return;
+        };
+        let cover = if real.is_dir() { Cover::Directory } else { Cover::File };
+        if self.masks.iter().all(|m| m.path != path) {
+            self.masks.push(Mask { path, reason, cover, linked: false });
+        }
+    }
+
+    /// Covers a git configuration that carries a credential with a copy without it.
+    fn scrub(&mut self, text: &str) -> Result<bool, WorkspaceError> {
+        let Some(path) = TreePath::parse(text.as_bytes()) else { return Ok(false) };
+        let at = self.root.join(path.as_path());
+        let Some(stat) = self.tree.stat(&path).at(Doing::Read, &at)? else { return Ok(false) };
+        let too_large = u64::try_from(stat.st_size).unwrap_or(0) > GIT_CONFIG_BYTES;
+        if NodeKind::of(&stat) != NodeKind::File {
+            return Ok(false);
+        }
+        let config = match self.tree.file(&path) {
+            Ok(file) if !too_large => io::read_to_string(file).ok(),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
+            _ => None,
+        };
+        let linked = stat.st_nlink > 1;
+        let Some(config) = config else {
+            // Neither small nor text: covered whole rather than shown unscrubbed.
+            self.masks.push(Mask {
+                path,
+                reason: MaskReason::Credential,
+                cover: Cover::File,
+                linked,
+            });
+            return Ok(true);
+        };
+        let Some(clean) = credential::scrub(&config) else { return Ok(false) };
+        let copy = self.scratch.join(format!("git-config-{}", self.masks.len()));
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o644).open(&copy);
+        file.as_mut()
+            .map_err(|e| io::Error::from(e.kind()))
+            .and_then(|f| f.write_all(clean.as_bytes()))
+            .at(Doing::Write, &copy)?;
+        self.masks.push(Mask {
+            path,
+            reason: MaskReason::Credential,
+            cover: Cover::Copy(copy),
+            linked,
+        });
+        Ok(true)
+    }
+}
+
+fn read_directory(dir: &OwnedFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Vec<Found>> {
+    let mut out = Vec::new();
+    let mut entries = RawDir::new(dir, buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            out.push(Found { name: name.to_vec(), kind: entry.file_type() });
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,324 @@
+//! Which changes go to the user's tree, which wait, and in what order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{Change, ChangeKind, Scan};
+use super::error::WorkspaceError;
+use super::node::{Fingerprint, NodeKind};
+use super::path::TreePath;
+
+mod conflict;
+mod hold;
+mod order;
+
+pub(crate) use conflict::Host;
+pub(crate) use hold::Holder;
+pub(crate) use order::{Op, Owner, arrange};
+
+/// Why a change waits for the user although the host did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HoldReason {
+    /// Something executes or trusts the file without being asked to.
+    ExecutedOrTrusted,
+    /// The path is of the sensitive set.
+    Sensitive,
+    /// The policy blocks the path.
+    Blocked,
+    /// It is the operator's own policy.
+    PolicyFile,
+    /// The user asked to review everything.
+    Review,
+    /// The name is not text.
+    NameNotText,
+    /// A link that leaves the workspace.
+    LinkOutside,
+    /// A link under a hidden name, behind which trusted files could be reached by another name.
+    LinkAlias,
+    /// A file of `.git` that git obeys.
+    GitTrusted,
+    /// HEAD, a reference or the index moved on the host during the task.
+    GitMoved,
+    /// A git process holds the repository now.
+    GitBusy,
+    /// The task was stopped within a git operation.
+    GitUnfinished,
+    /// The task removed or replaced `.git` itself.
+    GitReplaced,
+    /// A repository within the workspace.
+    NestedRepository,
+    /// The place lies on another file system than the workspace.
+    OtherFilesystem,
+    /// The file belongs to another user, and replacing it would change that.
+    OwnerLost,
+    /// The wall clock was set back during the task, so nothing shows which files the host changed.
+    ClockWentBack,
+    /// What it lies in, or replaces, waits.
+    ParentHeld,
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExecutedOrTrusted => "something would execute or trust it without being asked",
+            Self::Sensitive => "the path is of the sensitive set",
+            Self::Blocked => "the policy blocks this path",
+            Self::PolicyFile => "it is the policy of this task",
+            Self::Review => "review of everything was asked for",
+            Self::NameNotText => "its name is not text",
+            Self::LinkOutside => "a link that leaves the workspace",
+            Self::LinkAlias => "a link under a hidden name",
+            Self::GitTrusted => "git obeys this file",
+            Self::GitMoved => {
+                "HEAD, a branch or the index moved here during the task; merge by hand, then reject"
+            }
+            Self::GitBusy => "a git command holds the repository now; let it end and apply again",
+            Self::GitUnfinished => "the task was stopped in the middle of a git command",
+            Self::GitReplaced => "the task removed or replaced the repository itself",
+            Self::NestedRepository => "a repository inside the workspace",
+            Self::OtherFilesystem => "it lies on another file system than the workspace",
+            Self::OwnerLost => "it belongs to another user and would become yours",
+            Self::ClockWentBack => {
+                "the clock was set back during the task, so host edits cannot be told"
+            }
+            Self::ParentHeld => "what it lies in, or replaces, waits",
+        })
+    }
+}
+
+/// How the host changed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ConflictReason {
+    /// The host's file was written, replaced or given other attributes.
+    EditedOnHost,
+    /// A file of that name appeared on the host.
+    CreatedOnHost,
+    /// The host's file or directory was removed or renamed.
+    RemovedOnHost,
+    /// A directory on the way is no longer one.
+    ParentChanged,
+    /// A directory to remove holds something new.
+    NotEmpty,
+}
+
+impl fmt::Display for ConflictReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EditedOnHost => "edited here during the task",
+            Self::CreatedOnHost => "created here during the task",
+            Self::RemovedOnHost => "removed or renamed here during the task",
+            Self::ParentChanged => "a directory on the way was replaced here during the task",
+            Self::NotEmpty => "the directory holds something new",
+        })
+    }
+}
+
+/// Why a change waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wait {
+    Held(HoldReason),
+    Conflict(ConflictReason),
+}
+
+/// A change that waits, as kept in the session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Waiting {
+    pub(crate) change: Change,
+    pub(crate) wait: Wait,
+}
+
+/// What is to be done.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) go: Vec<Change>,
+    pub(crate) waiting: Vec<Waiting>,
+}
+
+/// Paths the user accepted in review, with the host's state as the user saw it.
+pub(crate) type Accepted = BTreeMap<TreePath, Option<Fingerprint>>;
+
+/// Judges every change of a scan.
+pub(crate) fn judge(
+    scan: &Scan,
+    holder: &Holder<'_>,
+    host: &Host<'_>,
+) -> Result<Plan, WorkspaceError> {
+    let mut plan = Plan::default();
+    let mut git = Vec::new();
+    for change in &scan.changes {
+        if change.path.names().any(super::overlay::is_own_temporary) {
+            continue;
+        }
+        if hold::is_own_git(&change.path) {
+            git.push(change.clone());
+            continue;
+        }
+        let conflict = host.conflict(change)?;
+        let wait = match conflict {
+            Some(reason) => Some(Wait::Conflict(reason)),
+            None => holder.hold(change, host)?.map(Wait::Held),
+        };
+        plan.put(change.clone(), wait);
+    }
+    judge_git(git, holder, host, &mut plan)?;
+    settle_parents(&mut plan);
+    Ok(plan)
+}
+
+/// Plans only what the user accepted; a path whose host side changed since the user looked stays in conflict.
+pub(crate) fn judge_accepted(
+    scan: &Scan,
+    accepted: &Accepted,
+    host: &Host<'_>,
+) -> Result<Plan, WorkspaceError> {
+    let mut plan = Plan::default();
+    for change in &scan.changes {
+        let Some(seen) = accepted.get(&change.path) else {
+            // Directories on the way to an accepted path are made.
+            let leads = change.node == NodeKind::Directory
+                && change.kind == ChangeKind::Created
+                && accepted.keys().any(|a| a.is_within(&change.path));
+            if leads {
+                plan.put(change.clone(), None);
+            }
+            continue;
+        };
+        let now = host.fingerprint(&change.path)?;
+        let wait = (now != *seen).then_some(Wait::Conflict(ConflictReason::EditedOnHost));
+        plan.put(change.clone(), wait);
+    }
+    settle_parents(&mut plan);
+    Ok(plan)
+}
+
+impl Plan {
+    fn put(&mut self, change: Change, wait: Option<Wait>) {
+        match wait {
+            Some(wait) => self.waiting.push(Waiting { change, wait }),
+            None => self.go.push(change),
+        }
+    }
+}
+
+/// `.git` goes as a whole or not at all; only what git obeys is taken out and held by itself.
+fn judge_git(
+    changes: Vec<Change>,
+    holder: &Holder<'_>,
+    host: &Host<'_>,
+    plan: &mut Plan,
+) -> Result<(), WorkspaceError> {
+    use super::git::GitPart;
+    let mut unit = Vec::new();
+    let mut unit_wait = None;
+    for change in changes {
+        let part = super::git::part(&change.path);
+        let is_dir = change.node == NodeKind::Directory;
+        match part {
+            _ if change.path.depth() == 1 => {
+                unit_wait.get_or_insert(Wait::Held(HoldReason::GitReplaced));
+                unit.push(change);
+            }
+            GitPart::Temporary => {}
+            GitPart::Object | GitPart::Data
+                if change.kind == ChangeKind::Deleted && is_object(&change.path) => {}
+            GitPart::Trusted if is_dir => {
+                // A directory by itself obeys nothing; its files are judged one by one.
+                if change.kind != ChangeKind::Deleted {
+                    unit.push(change);
+                }
+            }
+            GitPart::Trusted => plan.put(change, Some(Wait::Held(HoldReason::GitTrusted))),
+            GitPart::Lock if change.kind != ChangeKind::Deleted => {
+                unit_wait.get_or_insert(Wait::Held(HoldReason::GitUnfinished));
+            }
+            GitPart::Lock => {}
+            _ if change.node == NodeKind::Symlink => {
+                plan.put(change, Some(Wait::Held(HoldReason::GitTrusted)));
+            }
+            _ => unit.push(change),
+        }
+    }
+    if unit.iter().all(|c| c.node == NodeKind::Directory && c.path.depth() > 1) {
+        return Ok(());
+    }
+    let wait = match unit_wait {
+        Some(wait) => Some(wait),
+        None => host.git_wait(&unit)?.or_else(|| holder.hold_git().map(Wait::Held)),
+    };
+    for change in unit {
+        plan.put(change, wait);
+    }
+    Ok(())
+}
+
+fn is_object(path: &TreePath) -> bool {
+    path.as_str().is_some_and(|p| p.starts_with(".git/objects/"))
+}
+
+/// A change can only go when the directory it lies in exists or is made, when what it replaces goes away, and a
+/// directory only goes away when everything in it does.
+fn settle_parents(plan: &mut Plan) {
+    loop {
+        let mut waiting_dirs: BTreeSet<TreePath> = BTreeSet::new();
+        let mut stuck_below: BTreeSet<TreePath> = BTreeSet::new();
+        for waiting in &plan.waiting {
+            let change = &waiting.change;
+            let makes_dir =
+                change.node == NodeKind::Directory && change.kind == ChangeKind::Created;
+            let keeps_file =
+                change.node != NodeKind::Directory && change.kind == ChangeKind::Deleted;
+            if makes_dir || keeps_file {
+                waiting_dirs.insert(change.path.clone());
+            }
+            if change.kind == ChangeKind::Deleted {
+                stuck_below.extend(ancestors(&change.path));
+                stuck_below.insert(change.path.clone());
+            }
+        }
+        let stuck = |change: &Change| {
+            let blocked = ancestors(&change.path).any(|a| waiting_dirs.contains(&a));
+            let cannot_go =
+                change.kind == ChangeKind::Deleted && change.node == NodeKind::Directory;
+            let replaces = change.kind == ChangeKind::Created;
+            blocked || ((cannot_go || replaces) && stuck_below.contains(&change.path))
+        };
+        let (stay, go): (Vec<Change>, Vec<Change>) =
+            std::mem::take(&mut plan.go).into_iter().partition(stuck);
+        plan.go = go;
+        if stay.is_empty() {
+            break;
+        }
+        let held = Wait::Held(HoldReason::ParentHeld);
+        plan.waiting.extend(stay.into_iter().map(|change| Waiting { change, wait: held }));
+    }
+    drop_empty_parents(plan);
+}
+
+/// New directories whose whole content waits are made when the content is accepted, not before.
+fn drop_empty_parents(plan: &mut Plan) {
+    let mut with_waiting: BTreeSet<TreePath> = BTreeSet::new();
+    for waiting in plan.waiting.iter().filter(|w| w.change.kind != ChangeKind::Deleted) {
+        with_waiting.extend(ancestors(&waiting.change.path));
+    }
+    let mut with_going: BTreeSet<TreePath> = BTreeSet::new();
+    let goes = |c: &&Change| c.node != NodeKind::Directory && c.kind != ChangeKind::Deleted;
+    for change in plan.go.iter().filter(goes) {
+        with_going.extend(ancestors(&change.path));
+    }
+    plan.go.retain(|change| {
+        let new_dir = change.node == NodeKind::Directory && change.kind == ChangeKind::Created;
+        !new_dir || with_going.contains(&change.path) || !with_waiting.contains(&change.path)
+    });
+}
+
+/// The directories above a path, nearest first, without the workspace itself.
+pub(crate) fn ancestors(path: &TreePath) -> impl Iterator<Item = TreePath> + use<> {
+    std::iter::successors(path.parent(), TreePath::parent).take_while(|p| !p.is_root())
+}
