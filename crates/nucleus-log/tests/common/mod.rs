@@ -7,7 +7,7 @@ use nucleus_log::*;
 
 /// A directory with keys and one log.
 pub struct Bench {
-    dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
     pub keys: Keys,
 }
 
