@@ -1,0 +1,104 @@
+//! What the act room hands to a tool, and what it gets back.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use lattice_guard::RelPath;
+use nucleus_wire::tool::ToolCall;
+use serde_json::Value;
+
+use crate::cancel::Cancel;
+use crate::jobs::{JobId, Jobs};
+use crate::port::{Clock, Exit, Progress, RunSpec, Runner, Workspace};
+use crate::refusal::Refusal;
+
+/// Permission to do one effect: its intent is in the log. Made by the record room only, used once.
+#[derive(Debug)]
+#[must_use = "an intent without its effect"]
+pub struct Warrant {
+    pub(crate) id: String,
+    pub(crate) call: ToolCall,
+}
+
+impl Warrant {
+    /// Request id, as in the log.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The call to perform.
+    #[must_use]
+    pub fn call(&self) -> &ToolCall {
+        &self.call
+    }
+
+    /// The only way to a [`RunSpec`]. `cwd` is workspace-relative, empty = the root; `stdin` a sealed memory file.
+    #[must_use]
+    pub fn run_spec(
+        &self,
+        argv: Vec<String>,
+        env: Vec<(String, String)>,
+        cwd: String,
+        stdin: Option<OwnedFd>,
+    ) -> RunSpec {
+        RunSpec { argv, env, cwd, stdin }
+    }
+}
+
+/// What an effect may touch.
+#[expect(missing_debug_implementations, reason = "ports are not printable")]
+pub struct EffectContext<'a> {
+    /// The merged tree of the task.
+    pub workspace: &'a Workspace,
+    /// Pods.
+    pub runner: &'a Arc<dyn Runner>,
+    /// Commands in the background.
+    pub jobs: &'a Arc<Jobs>,
+    /// The policy of this call on paths after resolution.
+    pub paths: &'a dyn PathGuard,
+    /// Set when the client takes the call back.
+    pub cancel: &'a Cancel,
+    /// Whoever waits.
+    pub progress: &'a dyn Progress,
+    /// Time for records.
+    pub clock: &'a Arc<dyn Clock>,
+    /// Hard end of the call.
+    pub deadline: Instant,
+}
+
+/// The policy of one call on paths, asked with names after resolution.
+pub trait PathGuard: Sync {
+    /// May this call act on the file that really is `path`?
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    fn admit(&self, path: &RelPath) -> Result<(), Refusal>;
+
+    /// May this path appear among the results of a search?
+    fn visible(&self, path: &RelPath) -> bool;
+}
+
+/// What a tool did.
+#[derive(Debug, Default)]
+pub struct EffectReport {
+    /// Body for the agent: content, listing, output.
+    pub text: String,
+    /// The same as data, for clients that take structured results.
+    pub structured: Option<Value>,
+    /// The call did not do what it was asked for (a command that exits with a status is no error).
+    pub is_error: bool,
+    /// A few words for the feed: `exit 0`, `3 matches`, `1.2 KiB`.
+    pub detail: String,
+    /// Bytes read, written or put out.
+    pub bytes: u64,
+    /// Matches or paths found.
+    pub results: u64,
+    /// How a command ended.
+    pub exit: Option<Exit>,
+    /// Something was left out of `text`.
+    pub truncated: bool,
+    /// The command goes on under this id.
+    pub job: Option<JobId>,
+}

@@ -1,0 +1,296 @@
+//! The enforcement point: every effect of a task goes through one of these.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use lattice_guard::{
+    Classifier, CostModel, Envelope, GateMode, GrantAuthority, Level, Operation, Permissions,
+};
+use nucleus_log::{Durability, Phase};
+use nucleus_wire::control::ApprovalMode;
+use nucleus_wire::control::{FeedEvent, FeedStatus};
+use nucleus_wire::tool::{CommandInput, Run, ToolArgError, ToolCall, ToolName, WorkspaceRoot};
+use serde_json::Value;
+
+use crate::budget::AtomicBudget;
+use crate::caller::{Caller, Channel, Principal};
+use crate::cancel::Cancel;
+use crate::digest::Digest;
+use crate::error::ExecutorError;
+use crate::port::{Exit, NoProgress, Progress};
+use crate::result::{Ending, ToolResult};
+use crate::room::{Asked, NotRecorded, Parsed, Ruling};
+use crate::sandbox::Sandbox;
+use crate::session::Verdict;
+
+/// Runs calls under one policy, in one sandbox, from one budget. Cheap to clone and shared by every thread that serves
+/// the task; each call blocks its thread until it is settled.
+#[derive(Clone)]
+pub struct Executor {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sandbox: Sandbox,
+    budget: AtomicBudget,
+    envelope: Envelope,
+    authority: GrantAuthority,
+    policy_digest: Digest,
+    costs: CostModel,
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOutput {
+    /// Its output, both streams, bounded.
+    pub text: String,
+    /// How it ended; absent when it goes on in the background.
+    pub exit: Option<Exit>,
+    /// Output was left out.
+    pub truncated: bool,
+    /// Id of the job when it goes on in the background.
+    pub job: Option<String>,
+}
+
+impl Executor {
+    /// An executor for `policy` with the default classifier and the static gate, computed from `policy` itself.
+    #[must_use]
+    pub fn new(policy: &Permissions, sandbox: &Sandbox, budget: &AtomicBudget) -> Self {
+        let (envelope, authority) =
+            Envelope::new(policy.clone(), Classifier::default(), GateMode::Static);
+        Self::with_envelope(envelope, authority, sandbox, budget)
+    }
+
+    /// An executor for an envelope whose gate was computed earlier, from what the operator allowed before anything
+    /// tightened it. `authority` must be the one made with that envelope.
+    #[must_use]
+    pub fn with_envelope(
+        envelope: Envelope,
+        authority: GrantAuthority,
+        sandbox: &Sandbox,
+        budget: &AtomicBudget,
+    ) -> Self {
+        let policy_digest = policy_digest(&envelope);
+        Self {
+            inner: Arc::new(Inner {
+                sandbox: sandbox.clone(),
+                budget: budget.clone(),
+                envelope,
+                authority,
+                policy_digest,
+                costs: CostModel::default(),
+            }),
+        }
+    }
+
+    /// Runs one command line to its end, as the embedding program.
+    ///
+    /// # Errors
+    /// [`ExecutorError`]; unless it is `Failed`, nothing was run.
+    pub fn run(&self, command: &str) -> Result<RunOutput, ExecutorError> {
+        let arguments = serde_json::json!({ "command": command });
+        let caller = Caller::new(Channel::Embedded, Principal::embedded());
+        let parsed = self.parse(ToolName::Run.as_str(), &arguments)?;
+        let result = self.drive(parsed, &caller, &Cancel::new(), &NoProgress);
+        match result.ending {
+            Ending::Done { exit, truncated, job, .. } => {
+                Ok(RunOutput { text: result.text, exit, truncated, job })
+            }
+            Ending::ApprovalRequired { operation, .. } => {
+                Err(ExecutorError::ApprovalRequired { operation })
+            }
+            Ending::Denied(refusal) => Err(ExecutorError::Denied(refusal)),
+            Ending::Failed { code } | Ending::Malformed { code } => {
+                Err(ExecutorError::Failed { code, text: result.text })
+            }
+        }
+    }
+
+    /// Serves one call of an agent: the name and arguments as they came through `caller`'s channel. Once its intent is
+    /// recorded the call is seen through to its outcome, whoever is still listening.
+    #[must_use]
+    pub fn serve(
+        &self,
+        name: &str,
+        arguments: &Value,
+        caller: &Caller,
+        cancel: &Cancel,
+        progress: &dyn Progress,
+    ) -> ToolResult {
+        match self.parse(name, arguments) {
+            Ok(parsed) => self.drive(parsed, caller, cancel, progress),
+            Err(error) => {
+                self.malformed(caller, error.code());
+                ToolResult {
+                    text: error.agent_text(),
+                    structured: None,
+                    ending: Ending::Malformed { code: error.code() },
+                }
+            }
+        }
+    }
+
+    /// As [`Executor::serve`], for a call that is a type already.
+    #[must_use]
+    pub fn call(
+        &self,
+        call: ToolCall,
+        caller: &Caller,
+        cancel: &Cancel,
+        progress: &dyn Progress,
+    ) -> ToolResult {
+        self.drive(Parsed::from_call(call), caller, cancel, progress)
+    }
+
+    /// Records that `caller` sent something that is no call: a broken frame, an unknown tool, bad arguments. Under flood
+    /// only a part is written one by one and the rest is counted.
+    pub fn malformed(&self, caller: &Caller, code: &'static str) {
+        let sandbox = self.sandbox();
+        sandbox.inner.session.count(Verdict::Malformed);
+        let Some(suppressed) = sandbox.inner.flood.admit(sandbox.inner.clock.monotonic_ns()) else {
+            return;
+        };
+        let mut event = sandbox.recorder().event("malformed_call");
+        event.phase = Phase::Decision;
+        event.principal = Some(caller.principal().as_str().to_owned());
+        event.decision = Some("deny".to_owned());
+        event.result = Some("denied".to_owned());
+        event.rule = Some(code.to_owned());
+        event.detail.insert("channel".to_owned(), caller.channel().name().into());
+        if suppressed > 0 {
+            event.detail.insert("suppressed".to_owned(), suppressed.into());
+        }
+        // Nothing was done; a log that fails denies the next call.
+        let _ = sandbox.recorder().append(&event, Durability::Written);
+        sandbox.inner.show(FeedEvent {
+            call: sandbox.inner.session.next_call(),
+            status: FeedStatus::Denied,
+            tool: "call".to_owned(),
+            target: String::new(),
+            rule: Some(code.to_owned()),
+            layer: Some("wire".to_owned()),
+            detail: (suppressed > 0).then(|| format!("{suppressed} more before it")),
+            duration_ms: None,
+        });
+    }
+
+    /// The tools to list: those the policy does not rule out altogether. A tool that is not listed is refused all the
+    /// same when it is called.
+    #[must_use]
+    pub fn tools(&self) -> BTreeSet<ToolName> {
+        let levels = &self.inner.envelope.permissions().levels;
+        let open = |operation: Operation| levels.get(operation) > Level::Never;
+        ToolName::ALL
+            .into_iter()
+            .filter(|tool| match tool {
+                ToolName::Read => open(Operation::ReadFiles),
+                ToolName::Write => open(Operation::WriteFiles),
+                ToolName::Edit => open(Operation::EditFiles),
+                ToolName::Glob => open(Operation::GlobSearch),
+                ToolName::Grep => open(Operation::GrepSearch),
+                ToolName::Run | ToolName::JobOutput | ToolName::JobStop => {
+                    open(Operation::RunBash)
+                }
+                ToolName::ApprovalsStatus => {
+                    self.sandbox().approvals().mode() != ApprovalMode::None
+                }
+            })
+            .collect()
+    }
+
+    /// The world this executor acts in.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.inner.sandbox
+    }
+
+    /// What it spends from.
+    #[must_use]
+    pub fn budget(&self) -> &AtomicBudget {
+        &self.inner.budget
+    }
+
+    /// What it enforces.
+    #[must_use]
+    pub fn envelope(&self) -> &Envelope {
+        &self.inner.envelope
+    }
+
+    /// SHA-256 of the effective policy: permissions, classifier data and gate.
+    #[must_use]
+    pub fn policy_digest(&self) -> Digest {
+        self.inner.policy_digest
+    }
+
+    /// What effects cost.
+    #[must_use]
+    pub fn costs(&self) -> &CostModel {
+        &self.inner.costs
+    }
+
+    pub(crate) fn authority(&self) -> &GrantAuthority {
+        &self.inner.authority
+    }
+
+    fn parse(&self, name: &str, arguments: &Value) -> Result<Parsed, ToolArgError> {
+        let inside = inside(&self.sandbox().inner.workspace.path);
+        Parsed::parse(name, arguments, WorkspaceRoot(&inside))
+    }
+
+    /// Walks the rooms.
+    fn drive(
+        &self,
+        parsed: Parsed,
+        caller: &Caller,
+        cancel: &Cancel,
+        progress: &dyn Progress,
+    ) -> ToolResult {
+        let mut identified = match parsed.identify(caller, self) {
+            Ok(identified) => identified,
+            Err(denied) => return denied.settle(self),
+        };
+        // A call goes round again only when the label grew meanwhile, which happens at most twice in a task.
+        loop {
+            let permitted = match identified.decide(self) {
+                Ruling::Allow(permitted) => permitted,
+                Ruling::Deny(denied) => return denied.settle(self),
+                Ruling::NeedsApproval(parked) => match parked.ask(self, cancel) {
+                    Asked::Granted(permitted) => permitted,
+                    Asked::NotGranted(denied) => return denied.settle(self),
+                },
+            };
+            let reserved = match permitted.reserve(self) {
+                Ok(reserved) => reserved,
+                Err(denied) => return denied.settle(self),
+            };
+            match reserved.record(self) {
+                Ok(recorded) => return recorded.act(self, cancel, progress).settle(self),
+                Err(NotRecorded::Stale(again)) => identified = again,
+                Err(NotRecorded::Denied(denied)) => return denied.settle(self),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("sandbox", &self.inner.sandbox)
+            .field("policy_digest", &self.inner.policy_digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The workspace's path as agents write it.
+fn inside(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn policy_digest(envelope: &Envelope) -> Digest {
+    // Serialisation of these types is deterministic and has no failing case; an empty text would only ever make two
+    // policies look the same in the log, and grants are bound to the task besides.
+    let parts = (envelope.permissions(), envelope.classifier(), envelope.gate());
+    Digest::of(&serde_json::to_vec(&parts).unwrap_or_default())
+}

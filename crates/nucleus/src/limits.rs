@@ -1,0 +1,38 @@
+//! Limits of the enforcement point.
+
+use std::time::Duration;
+
+/// Approval requests of one task that may wait at a time.
+pub const MAX_PENDING_APPROVALS: usize = 5;
+/// Calls of one task that may hold a worker while they wait for a human.
+pub const MAX_APPROVAL_WAITERS: usize = 4;
+/// How long a request waits for a human before it is refused.
+pub const APPROVAL_TTL: Duration = Duration::from_secs(300);
+/// How long a call waits for a human before it is answered with the request's id.
+pub const APPROVAL_WAIT: Duration = Duration::from_secs(30);
+/// Settled requests kept for `approvals_status`.
+pub const MAX_SETTLED_APPROVALS: usize = 64;
+/// Refused requests remembered, so that asking again does not ask the human again.
+pub const MAX_REMEMBERED_REFUSALS: usize = 256;
+/// Longest reason of a human, in characters.
+pub const MAX_REASON_CHARS: usize = 500;
+
+/// Longest part of an approval rendering that is shown whole, in characters.
+pub const MAX_RENDERED_CHARS: usize = 2_000;
+/// Bytes of operand files hashed for one approval.
+pub const MAX_OPERAND_BYTES: u64 = 256 * 1024 * 1024;
+/// Operand files hashed for one approval.
+pub const MAX_OPERANDS: usize = 64;
+
+/// Hard end of a call that is no command.
+pub const FILE_CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How much longer the pipeline allows than a command's own timeout, for its end to be noticed and its output drained.
+pub const RUN_GRACE: Duration = Duration::from_secs(15);
+
+/// Refusals of malformed calls written to the log one by one in each window; the rest are counted.
+pub const MAX_FLOOD_ENTRIES: u32 = 20;
+/// Length of that window.
+pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
+
+/// Longest target of a call in feed and log, in characters.
+pub const MAX_TARGET_CHARS: usize = 512;

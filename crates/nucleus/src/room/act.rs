@@ -1,0 +1,147 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use lattice_guard::{Action, Envelope, Operation, Permit, RelPath};
+use nucleus_wire::tool::{ApprovalsStatus, ToolCall};
+
+use super::record::Recorded;
+use super::reserve::run_timeout_ms;
+use crate::approval::{ApprovalBook, SettledAs};
+use crate::cancel::Cancel;
+use crate::effect::{EffectContext, EffectReport, PathGuard, Warrant};
+use crate::executor::Executor;
+use crate::limits::FILE_CALL_TIMEOUT;
+use crate::open::Open;
+use crate::port::Progress;
+use crate::refusal::{Refusal, Unexpected, fail_closed};
+use crate::tools::{self, ToolError};
+
+/// A call whose effect is over, one way or another. It still has to be settled.
+#[derive(Debug)]
+#[must_use = "an effect that is over must be settled"]
+pub struct Acted {
+    pub(super) call: ToolCall,
+    pub(super) open: Open,
+    pub(super) outcome: Result<EffectReport, ToolError>,
+}
+
+impl Recorded {
+    /// Does the effect: within its deadline, with bounded output, until `cancel` is set.
+    pub fn act(self, executor: &Executor, cancel: &Cancel, progress: &dyn Progress) -> Acted {
+        let Self { call, permit, open } = self;
+        if cancel.is_cancelled() {
+            return Acted { call, open, outcome: Err(ToolError::Cancelled) };
+        }
+        if let ToolCall::ApprovalsStatus(status) = &call {
+            let report = approvals_status(executor.sandbox().approvals(), status);
+            return Acted { call, open, outcome: Ok(report) };
+        }
+        let inner = &*executor.sandbox().inner;
+        let guard = Guard::new(executor.envelope(), permit.as_ref());
+        let context = EffectContext {
+            workspace: &inner.workspace,
+            runner: &inner.runner,
+            jobs: &inner.jobs,
+            paths: &guard,
+            cancel,
+            progress,
+            clock: &inner.clock,
+            deadline: Instant::now() + time_limit(&call),
+        };
+        let warrant = Warrant { id: open.id().to_owned(), call: call.clone() };
+        // A build that unwinds turns a panic into a refusal; one that aborts ends the task with it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| tools::perform(warrant, &context)))
+            .unwrap_or_else(|_| Err(ToolError::Refused(fail_closed(&Unexpected::Panicked))));
+        Acted { call, open, outcome }
+    }
+}
+
+/// Hard end of a call.
+fn time_limit(call: &ToolCall) -> Duration {
+    match call {
+        ToolCall::Run(run) => Duration::from_millis(run_timeout_ms(run.timeout_ms)),
+        ToolCall::JobOutput(output) => Duration::from_millis(output.wait_ms) + FILE_CALL_TIMEOUT,
+        _ => FILE_CALL_TIMEOUT,
+    }
+}
+
+/// The policy of one call on paths after resolution: what it was permitted for by name, and otherwise what needs no
+/// human.
+struct Guard<'a> {
+    envelope: &'a Envelope,
+    operation: Option<Operation>,
+    /// The path a human granted.
+    granted: Option<&'a RelPath>,
+}
+
+impl<'a> Guard<'a> {
+    fn new(envelope: &'a Envelope, permit: Option<&'a Permit>) -> Self {
+        let action = permit.map(|permit| permit.request().action());
+        let (operation, path) = match action {
+            Some(Action::Read { path }) => (Some(Operation::ReadFiles), Some(path)),
+            Some(Action::Write { path }) => (Some(Operation::WriteFiles), Some(path)),
+            Some(Action::Edit { path }) => (Some(Operation::EditFiles), Some(path)),
+            Some(Action::Glob { root, .. }) => (Some(Operation::GlobSearch), Some(root)),
+            Some(Action::Grep { root }) => (Some(Operation::GrepSearch), Some(root)),
+            _ => (None, None),
+        };
+        let granted = permit.and_then(Permit::granted).and(path);
+        Self { envelope, operation, granted }
+    }
+}
+
+impl PathGuard for Guard<'_> {
+    fn admit(&self, path: &RelPath) -> Result<(), Refusal> {
+        if self.granted == Some(path) {
+            return Ok(());
+        }
+        let Some(operation) = self.operation else {
+            let text = "Refused: this call was not permitted to touch files by itself.";
+            return Err(Refusal::new("deny.path.not_permitted", "policy", text));
+        };
+        self.envelope
+            .admits_path(operation, path)
+            .map_err(|reason| Refusal::new(reason.code(), "policy", reason.agent_text()))
+    }
+
+    fn visible(&self, path: &RelPath) -> bool {
+        self.operation.is_some() && self.envelope.visible(path)
+    }
+}
+
+/// The answer of `approvals_status`: this task's requests and nothing of how they are decided.
+fn approvals_status(book: &ApprovalBook, status: &ApprovalsStatus) -> EffectReport {
+    let states = book.states(status.id.as_deref());
+    let mut lines: Vec<String> = Vec::new();
+    for state in &states {
+        let next = match &state.state {
+            SettledAs::Pending => {
+                format!("a person is being asked, {} s left", state.expires_in_s)
+            }
+            SettledAs::Granted => format!(
+                "granted: make the same call again unchanged within {} s",
+                state.expires_in_s
+            ),
+            SettledAs::Used => "granted and used".to_owned(),
+            SettledAs::Refused { reason: Some(reason) } => {
+                format!("refused by the user: {reason}. Do not retry")
+            }
+            SettledAs::Refused { reason: None } => "refused by the user. Do not retry".to_owned(),
+            SettledAs::Expired => "nobody answered or used it in time".to_owned(),
+            SettledAs::Withdrawn => "the call was taken back".to_owned(),
+        };
+        lines.push(format!("{} {}: {next}", state.id, state.operation));
+    }
+    if lines.is_empty() {
+        lines.push(match &status.id {
+            Some(_) => "No request of this task has this id.".to_owned(),
+            None => "No call of this task needs or needed approval.".to_owned(),
+        });
+    }
+    EffectReport {
+        text: lines.join("\n"),
+        detail: format!("{} requests", states.len()),
+        results: states.len() as u64,
+        ..EffectReport::default()
+    }
+}

@@ -1,0 +1,83 @@
+use lattice_guard::{BudgetView, Decision, Label, MicroUsd, Obligation, Permit, Tokens, decide};
+
+use super::deny::Denied;
+use super::identify::{Identified, Subject};
+use super::park::Parked;
+use crate::approval::Presented;
+use crate::digest::Digest;
+use crate::executor::Executor;
+use crate::refusal::Refusal;
+
+/// What the decision was.
+#[derive(Debug)]
+#[must_use]
+pub enum Ruling {
+    /// Let through.
+    Allow(Permitted),
+    /// A human has to say yes.
+    NeedsApproval(Parked),
+    /// Refused.
+    Deny(Denied),
+}
+
+/// A call that is let through. Nothing is reserved or recorded yet.
+#[derive(Debug)]
+#[must_use = "a permitted call does nothing"]
+pub struct Permitted {
+    pub(super) identified: Identified,
+    pub(super) clearance: Clearance,
+}
+
+/// Why it is let through.
+#[derive(Debug)]
+pub(super) enum Clearance {
+    /// The lattice permits it, as things stood under this label.
+    Permit { permit: Permit, decided_under: Label, grant: Option<GrantUse> },
+    /// It only concerns what this task was already permitted.
+    OwnTask,
+}
+
+/// A grant that the record room has to consume.
+#[derive(Debug)]
+pub(super) struct GrantUse {
+    pub(super) presented: Presented,
+    pub(super) request: Digest,
+}
+
+impl Identified {
+    /// Judges the call by permissions, history, time and budget. Has no effect.
+    pub fn decide(self, executor: &Executor) -> Ruling {
+        let sandbox = executor.sandbox();
+        let Subject::Request(request) = &self.subject else {
+            return Ruling::Allow(Permitted { identified: self, clearance: Clearance::OwnTask });
+        };
+        let label = sandbox.label();
+        let now_ms = sandbox.inner.clock.wall_ms();
+        let view = budget_view(executor);
+        match decide(executor.envelope(), &label, request, now_ms, &view) {
+            Decision::Allow(permit) => {
+                let clearance = Clearance::Permit { permit, decided_under: label, grant: None };
+                Ruling::Allow(Permitted { identified: self, clearance })
+            }
+            Decision::NeedsApproval(obligation) => Ruling::NeedsApproval(self.park(obligation)),
+            Decision::Deny(reason) => {
+                let refusal = Refusal::new(reason.code(), "policy", reason.agent_text());
+                Ruling::Deny(Denied::new(self.number, self.record, refusal))
+            }
+        }
+    }
+
+    fn park(self, obligation: Obligation) -> Parked {
+        Parked { identified: self, obligation }
+    }
+}
+
+/// What is left of the budget, as the lattice takes it.
+pub(crate) fn budget_view(executor: &Executor) -> BudgetView {
+    let left = executor.budget().left();
+    BudgetView {
+        cost: MicroUsd::new(left.cost_micro_usd),
+        input: Tokens::new(left.input_tokens),
+        output: Tokens::new(left.output_tokens),
+    }
+}

@@ -1,0 +1,224 @@
+use lattice_guard::{Decision, Obligation, decide_with_grant};
+use nucleus_wire::control::{ApprovalMode, FeedEvent, FeedStatus};
+
+use super::decide::{Clearance, GrantUse, Permitted, budget_view};
+use super::deny::Denied;
+use super::identify::{Identified, Subject};
+use crate::approval::{ApprovalRequest, Operands, SettledAs, Submitted};
+use crate::approval;
+use crate::cancel::Cancel;
+use crate::executor::Executor;
+use crate::refusal::{Refusal, Unexpected};
+
+/// Times a granted call is judged again when the obligation changes while it waits. The label has two bits that only
+/// ever get set, so an honest call needs no more.
+const MAX_ROUNDS: usize = 4;
+
+/// A call that needs a human's yes. It holds data only; nobody waits for it until it is asked.
+#[derive(Debug)]
+#[must_use = "a parked call does nothing"]
+pub struct Parked {
+    pub(super) identified: Identified,
+    pub(super) obligation: Obligation,
+}
+
+/// What came of asking.
+#[derive(Debug)]
+#[must_use]
+pub enum Asked {
+    /// A human granted exactly this call, once.
+    Granted(Permitted),
+    /// Refused, expired, withdrawn, or still waiting: answered with the reason or the id.
+    NotGranted(Denied),
+}
+
+impl Parked {
+    /// Looks for an unused grant for exactly this call, and asks a human when there is none. Waits for the answer only as
+    /// long as the book's limit and `cancel` allow.
+    ///
+    /// The operand files are hashed again in each round, so a file that was swapped after the approval makes another
+    /// request, which nobody has granted.
+    pub fn ask(mut self, executor: &Executor, cancel: &Cancel) -> Asked {
+        let book = executor.sandbox().approvals();
+        for _ in 0..MAX_ROUNDS {
+            let request = match self.request(executor) {
+                Ok(request) => request,
+                Err(error) => return Asked::NotGranted(self.failed(&error)),
+            };
+            let digest = request.digest;
+            if let Some(presented) = book.present(digest, executor.policy_digest()) {
+                let grant = GrantUse { presented, request: digest };
+                match self.redeem(executor, grant) {
+                    Redeemed::Permitted(permitted) => return Asked::Granted(permitted),
+                    Redeemed::Denied(denied) => return Asked::NotGranted(denied),
+                    Redeemed::Again(parked) => {
+                        self = parked;
+                        continue;
+                    }
+                }
+            }
+            if book.mode() == ApprovalMode::None {
+                return Asked::NotGranted(self.nobody());
+            }
+            let id = match book.submit(request) {
+                Ok(Submitted::Pending { id }) => id,
+                Ok(Submitted::Refused { id, reason }) => {
+                    return Asked::NotGranted(self.refused(&id, reason.as_deref()));
+                }
+                Ok(Submitted::Full) => return Asked::NotGranted(self.full()),
+                Err(error) => return Asked::NotGranted(self.failed(&error)),
+            };
+            self.show_waiting(executor, &id);
+            match book.wait(&id, cancel) {
+                SettledAs::Granted => {}
+                SettledAs::Refused { reason } => {
+                    return Asked::NotGranted(self.refused(&id, reason.as_deref()));
+                }
+                SettledAs::Expired => return Asked::NotGranted(self.expired(&id)),
+                SettledAs::Withdrawn => return Asked::NotGranted(self.withdrawn()),
+                SettledAs::Pending | SettledAs::Used => {
+                    return Asked::NotGranted(self.pending(id));
+                }
+            }
+        }
+        Asked::NotGranted(self.full())
+    }
+
+    /// The request in its canonical form, with everything it would use as it is now.
+    fn request(&self, executor: &Executor) -> Result<ApprovalRequest, Unexpected> {
+        let inner = &*executor.sandbox().inner;
+        let identified = &self.identified;
+        let argv = (!identified.argv.is_empty()).then_some(identified.argv.as_slice());
+        let operands = Operands::of(
+            &identified.call,
+            argv,
+            &inner.workspace,
+            inner.runner.as_ref(),
+        )?;
+        let subject = approval::Subject {
+            task: &inner.task,
+            principal: &identified.record.principal,
+            policy: executor.policy_digest(),
+            call: &identified.call,
+            argv,
+            target: &identified.record.target,
+            operation: self.obligation.operation().name(),
+            rule: self.obligation.code(),
+        };
+        ApprovalRequest::new(&subject, &operands)
+    }
+
+    /// Decides again, with the grant. The lattice's own grant is made here and nowhere else, from one whose MAC, task,
+    /// policy, expiry and nonce the book has just verified.
+    fn redeem(self, executor: &Executor, grant: GrantUse) -> Redeemed {
+        let Self { identified, obligation } = self;
+        let Subject::Request(request) = identified.subject else {
+            let refusal = Refusal::new("deny.internal", "pipeline", "Refused: nothing to approve.");
+            return Redeemed::Denied(Denied::new(identified.number, identified.record, refusal));
+        };
+        let request = request.with_digest(*grant.request.as_bytes());
+        let cleared = executor.authority().grant(&request, &obligation);
+        let label = executor.sandbox().label();
+        let now_ms = executor.sandbox().inner.clock.wall_ms();
+        let view = budget_view(executor);
+        let decision =
+            decide_with_grant(executor.envelope(), &label, &request, now_ms, &view, cleared);
+        let identified = Identified { subject: Subject::Request(request), ..identified };
+        match decision {
+            Decision::Allow(permit) => {
+                let clearance =
+                    Clearance::Permit { permit, decided_under: label, grant: Some(grant) };
+                Redeemed::Permitted(Permitted { identified, clearance })
+            }
+            // The label changed since: another rule asks now, which the human has not seen.
+            Decision::NeedsApproval(obligation) => {
+                Redeemed::Again(Self { identified, obligation })
+            }
+            Decision::Deny(reason) => {
+                let refusal = Refusal::new(reason.code(), "policy", reason.agent_text());
+                Redeemed::Denied(Denied::new(identified.number, identified.record, refusal))
+            }
+        }
+    }
+
+    fn show_waiting(&self, executor: &Executor, id: &str) {
+        executor.sandbox().inner.show(FeedEvent {
+            call: self.identified.number,
+            status: FeedStatus::Waiting,
+            tool: self.identified.record.tool.to_owned(),
+            target: self.identified.record.target.clone(),
+            rule: Some(self.obligation.code().to_owned()),
+            layer: Some("approval".to_owned()),
+            detail: Some(format!("request {id}")),
+            duration_ms: None,
+        });
+    }
+
+    fn deny(self, code: &'static str, text: String) -> Denied {
+        let Identified { number, record, .. } = self.identified;
+        Denied::new(number, record, Refusal::new(code, "approval", text))
+    }
+
+    fn failed(self, error: &Unexpected) -> Denied {
+        let Identified { number, record, .. } = self.identified;
+        Denied::failed(number, record, error)
+    }
+
+    fn nobody(self) -> Denied {
+        let text = format!(
+            "{} Nobody can approve in this run, so it is refused. Do not retry; do the rest of the task without it \
+             and say what is left for the user to do.",
+            self.obligation.agent_text()
+        );
+        self.required(None, text)
+    }
+
+    fn pending(self, id: String) -> Denied {
+        let text = format!(
+            "{} A person is being asked: pending {id}. Go on with other work, then make the same call again \
+             unchanged; approvals_status tells where it stands.",
+            self.obligation.agent_text()
+        );
+        self.required(Some(id), text)
+    }
+
+    fn required(self, id: Option<String>, text: String) -> Denied {
+        let (operation, rule) = (self.obligation.operation().name(), self.obligation.code());
+        let Identified { number, record, .. } = self.identified;
+        Denied::approval(number, record, operation, rule, id, text)
+    }
+
+    fn refused(self, id: &str, reason: Option<&str>) -> Denied {
+        let words = reason.map(|reason| format!(" Their words: {reason}")).unwrap_or_default();
+        let text = format!(
+            "Refused by the user (request {id}).{words} Do not retry this call in this task; find another way or \
+             leave it out and say so."
+        );
+        self.deny("deny.approval.refused", text)
+    }
+
+    fn expired(self, id: &str) -> Denied {
+        let text = format!(
+            "Refused: nobody answered request {id} in time. Go on without it and say what is left for the user to do."
+        );
+        self.deny("deny.approval.expired", text)
+    }
+
+    fn withdrawn(self) -> Denied {
+        self.deny("deny.approval.withdrawn", "Refused: the call was taken back.".to_owned())
+    }
+
+    fn full(self) -> Denied {
+        let text = "Refused: too many requests wait for a person already. Wait until they are answered \
+                    (approvals_status), and ask for less."
+            .to_owned();
+        self.deny("deny.approval.too_many", text)
+    }
+}
+
+/// What a grant led to.
+enum Redeemed {
+    Permitted(Permitted),
+    Denied(Denied),
+    Again(Parked),
+}

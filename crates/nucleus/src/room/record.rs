@@ -1,0 +1,91 @@
+use lattice_guard::Permit;
+use nucleus_log::{Durability, Phase};
+
+use super::decide::{Clearance, GrantUse};
+use super::deny::Denied;
+use super::identify::{Identified, changes_something};
+use super::reserve::Reserved;
+use crate::approval::Consumed;
+use crate::executor::Executor;
+use crate::open::Open;
+use crate::refusal::Refusal;
+use nucleus_wire::tool::ToolCall;
+
+/// A call whose intent is in the log. Its effect may start, once; whatever happens, it will be settled.
+#[derive(Debug)]
+#[must_use = "a recorded call must be acted on and settled"]
+pub struct Recorded {
+    pub(super) call: ToolCall,
+    pub(super) permit: Option<Permit>,
+    pub(super) open: Open,
+}
+
+/// Why nothing was recorded.
+#[derive(Debug)]
+#[must_use]
+pub enum NotRecorded {
+    /// The task's label changed since the decision: decide again.
+    Stale(Identified),
+    /// Refused.
+    Denied(Denied),
+}
+
+impl Reserved {
+    /// Joins the task's label, consumes the grant, and appends the intent: durable before this returns when the call
+    /// changes something, written when it only looks.
+    ///
+    /// # Errors
+    /// [`NotRecorded`]; then nothing has been done and nothing may be.
+    pub fn record(self, executor: &Executor) -> Result<Recorded, NotRecorded> {
+        let Self { identified, clearance, reservation } = self;
+        let sandbox = executor.sandbox();
+        let (permit, grant) = match clearance {
+            Clearance::OwnTask => (None, None),
+            Clearance::Permit { permit, decided_under, grant } => {
+                let mut label = sandbox.inner.session.label();
+                if *label != decided_under {
+                    return Err(NotRecorded::Stale(identified));
+                }
+                let consumed = match grant.map(|grant| consume(executor, grant)).transpose() {
+                    Ok(consumed) => consumed,
+                    Err(refusal) => {
+                        let Identified { number, record, .. } = identified;
+                        return Err(NotRecorded::Denied(Denied::new(number, record, refusal)));
+                    }
+                };
+                // Before the entry: an intent that then fails to be written leaves the label too high, never too low.
+                *label = label.join(permit.label());
+                (Some(permit), consumed)
+            }
+        };
+        let Identified { number, call, record, .. } = identified;
+        let mut event = record.event(sandbox.recorder(), Phase::Intent);
+        event.decision = Some("allow".to_owned());
+        event.rule = permit
+            .as_ref()
+            .and_then(Permit::granted)
+            .map(|obligation| obligation.code().to_owned());
+        if let Some(Consumed { id, nonce }) = &grant {
+            event.approval_id = Some(id.clone());
+            event.grant_nonce = Some(nonce.hex());
+        }
+        let durability = if changes_something(call.name()) {
+            Durability::Durable
+        } else {
+            Durability::Written
+        };
+        if let Err(error) = sandbox.recorder().append(&event, durability) {
+            return Err(NotRecorded::Denied(Denied::failed(number, record, &error)));
+        }
+        let open = Open::new(sandbox, reservation, record, number, grant.is_some());
+        Ok(Recorded { call, permit, open })
+    }
+}
+
+fn consume(executor: &Executor, grant: GrantUse) -> Result<Consumed, Refusal> {
+    let book = executor.sandbox().approvals();
+    book.consume(grant.presented, grant.request, executor.policy_digest()).map_err(|error| {
+        let text = format!("Refused: {error}. Make the call again to ask for a new approval.");
+        Refusal::new("deny.approval.used", "approval", text)
+    })
+}

@@ -1,0 +1,158 @@
+use lattice_guard::{CostModel, MicroUsd};
+use nucleus_wire::tool::ToolCall;
+use serde_json::{Map, Value};
+
+use super::act::Acted;
+use crate::budget::Amount;
+use crate::effect::EffectReport;
+use crate::executor::Executor;
+use crate::jobs::JobEnd;
+use crate::open::{Open, Outcome};
+use crate::port::Exit;
+use crate::result::{Ending, ToolResult};
+use crate::tools::ToolError;
+
+impl Acted {
+    /// Books the real cost, refunds the rest, appends the outcome, and makes the answer. A command that goes on in the
+    /// background stays open and is settled when it ends.
+    pub fn settle(self, executor: &Executor) -> ToolResult {
+        let Self { call, open, outcome } = self;
+        match outcome {
+            Ok(report) => done(executor, &call, open, report),
+            Err(error) => failed(executor, open, &error),
+        }
+    }
+}
+
+fn done(executor: &Executor, call: &ToolCall, open: Open, report: EffectReport) -> ToolResult {
+    let duration_ms = open.elapsed_ms();
+    let text = with_trailer(&report, duration_ms);
+    let ending = if report.is_error {
+        Ending::Failed { code: "tool.failed" }
+    } else {
+        Ending::Done {
+            exit: report.exit,
+            truncated: report.truncated,
+            job: report.job.as_ref().map(ToString::to_string),
+            duration_ms,
+        }
+    };
+    if let Some(job) = &report.job {
+        open.detached(&job.to_string());
+        let costs = executor.costs().clone();
+        let jobs = &executor.sandbox().inner.jobs;
+        // The closure owns what is open: dropped uncalled, it books the whole reservation.
+        jobs.on_end(job, Box::new(move |end| job_ended(open, &costs, &end)));
+    } else {
+        let cost = real_cost(executor.costs(), call, &report, duration_ms);
+        open.close(Outcome {
+            cost: priced(cost),
+            code: report.is_error.then_some("tool.failed"),
+            layer: None,
+            detail: report.detail.clone(),
+            bytes: report.bytes,
+            extra: exit_detail(report.exit, report.truncated),
+        });
+    }
+    ToolResult { text, structured: report.structured, ending }
+}
+
+fn job_ended(open: Open, costs: &CostModel, end: &JobEnd) {
+    let duration_ms = u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX);
+    let detail = match end.exit {
+        Some(exit) => format!("job ended: {exit}"),
+        None => "job was killed".to_owned(),
+    };
+    open.close(Outcome {
+        cost: priced(costs.command(duration_ms)),
+        detail,
+        bytes: end.bytes,
+        extra: exit_detail(end.exit, false),
+        ..Outcome::default()
+    });
+}
+
+fn failed(executor: &Executor, open: Open, error: &ToolError) -> ToolResult {
+    let sandbox = executor.sandbox();
+    let refusal = error.refusal().map(|refusal| refusal.shown(|text| sandbox.clean(text)));
+    let duration_ms = open.elapsed_ms();
+    // Time was used even when nothing came of it; a refusal costs nothing.
+    let cost = match &refusal {
+        Some(_) => Amount::ZERO,
+        None => open.reserved().min(priced(executor.costs().command(duration_ms))),
+    };
+    let mut extra = Map::new();
+    let mut source = std::error::Error::source(error);
+    if let Some(cause) = source.take() {
+        extra.insert("cause".to_owned(), cause.to_string().into());
+    }
+    open.close(Outcome {
+        cost,
+        code: Some(error.code()),
+        layer: refusal.as_ref().map(crate::refusal::Refusal::layer),
+        detail: error.code().to_owned(),
+        bytes: 0,
+        extra,
+    });
+    match refusal {
+        Some(refusal) => ToolResult {
+            text: refusal.to_string(),
+            structured: None,
+            ending: Ending::Denied(refusal),
+        },
+        None => ToolResult {
+            text: sandbox.clean(&error.agent_text()),
+            structured: None,
+            ending: Ending::Failed { code: error.code() },
+        },
+    }
+}
+
+fn real_cost(
+    costs: &CostModel,
+    call: &ToolCall,
+    report: &EffectReport,
+    duration_ms: u64,
+) -> Option<MicroUsd> {
+    match call {
+        ToolCall::Read(_) | ToolCall::Write(_) | ToolCall::Edit(_) => costs.file(report.bytes),
+        ToolCall::Glob(_) | ToolCall::Grep(_) => costs.search(report.results),
+        ToolCall::Run(_) => costs.command(duration_ms),
+        ToolCall::JobOutput(_) | ToolCall::JobStop(_) | ToolCall::ApprovalsStatus(_) => {
+            Some(MicroUsd::new(0))
+        }
+    }
+}
+
+fn priced(cost: Option<MicroUsd>) -> Amount {
+    Amount::micro_usd(cost.map_or(u64::MAX, MicroUsd::micros))
+}
+
+fn exit_detail(exit: Option<Exit>, truncated: bool) -> Map<String, Value> {
+    let mut extra = Map::new();
+    match exit {
+        Some(Exit::Code(code)) => {
+            extra.insert("exit_code".to_owned(), code.into());
+        }
+        Some(Exit::Signal(signal)) => {
+            extra.insert("exit_signal".to_owned(), signal.into());
+        }
+        None => {}
+    }
+    if truncated {
+        extra.insert("truncated".to_owned(), true.into());
+    }
+    extra
+}
+
+/// The body, and for a command its exit status, its time and whether output was cut.
+fn with_trailer(report: &EffectReport, duration_ms: u64) -> String {
+    let Some(exit) = report.exit else { return report.text.clone() };
+    let mut text = report.text.clone();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let cut = if report.truncated { ", output cut" } else { "" };
+    text.push_str(&format!("[{exit}, {}.{} s{cut}]", duration_ms / 1_000, duration_ms % 1_000 / 100));
+    text
+}
