@@ -17,7 +17,7 @@ pub struct Script {
 }
 
 /// One step.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Printed before the step.
@@ -35,6 +35,9 @@ pub struct Step {
     /// Text the result must not contain.
     #[serde(default)]
     pub lacks: Option<String>,
+    /// Print the size of the result, in bytes, instead of the result.
+    #[serde(default)]
+    pub measure: bool,
     /// The layer that holds this step, printed when the step ended as expected.
     #[serde(default)]
     pub held_by: Option<String>,
@@ -97,7 +100,7 @@ pub fn play(script: &Script) -> std::io::Result<u32> {
         let as_expected = step.expect.is_none_or(|expected| expected == ending)
             && step.contains.as_ref().is_none_or(|needle| text.contains(needle))
             && step.lacks.as_ref().is_none_or(|needle| !text.contains(needle));
-        println!("{}{}\n{}", step::describe(action), verdict(step, ending, as_expected), indent(&text));
+        println!("{}{}\n{}", step::describe(action), verdict(step, ending, as_expected), shown(step, &text));
         if !as_expected {
             unexpected = unexpected.saturating_add(1);
         }
@@ -114,6 +117,10 @@ fn verdict(step: &Step, ending: Ending, as_expected: bool) -> String {
         (Some(layer), true) => format!(" -> held by {layer}"),
         (None, true) => format!(" -> {ending:?}"),
     }
+}
+
+fn shown(step: &Step, text: &str) -> String {
+    if step.measure { format!("    {} bytes", text.len()) } else { indent(text) }
 }
 
 fn indent(text: &str) -> String {

@@ -75,6 +75,14 @@ impl Outcome {
     }
 }
 
+impl StepResult {
+    /// The size of the result, when the step asked for that.
+    #[must_use]
+    pub fn measured(&self) -> Option<u64> {
+        self.text.trim().strip_suffix(" bytes")?.parse().ok()
+    }
+}
+
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "exit {:?} after {:?}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.took, self.stdout, self.stderr)

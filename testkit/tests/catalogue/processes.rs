@@ -1,0 +1,133 @@
+//! Rows 16, 25, 32, 33, 34: what a process inherits, reaches, leaves behind and uses up.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::host::{Leftover, Outcome, leftovers};
+use testkit::script::Step;
+
+use serde_json::json;
+
+use crate::attempt::{Attempt, call, row, run_attack, script};
+
+const RUN: [&str; 5] = ["run", "--profile", "fix-issue", "--allow-local-driver", "--"];
+
+#[test]
+fn row_16_a_descriptor_left_open_does_not_reach_a_pod() {
+    row("row_16", &["fds"], &[], |host| {
+        // A careless parent: descriptor 9 is a writable directory handle without close-on-exec.
+        let nucleus = host.command("nucleus");
+        let mut careless = Command::new("sh");
+        careless.arg("-c").arg("exec 9<\"$0\"; exec \"$@\"").arg(host.place());
+        careless.arg(nucleus.get_program()).args(nucleus.get_args()).args(RUN).args(["./attack", "descriptors"]);
+        copy_surroundings(&nucleus, &mut careless);
+        let outcome = Outcome::of(&mut careless);
+        Attempt::when(outcome.code == Some(0) && outcome.stdout.contains("descriptor 9"), outcome)
+    });
+}
+
+#[test]
+fn row_25_variables_of_the_host_do_not_reach_a_pod() {
+    const HOSTILE: [&str; 8] =
+        ["LD_PRELOAD", "GIT_SSH_COMMAND", "BASH_ENV", "NODE_OPTIONS", "PYTHONSTARTUP", "RUSTC_WRAPPER", "HTTPS_PROXY", "PERL5OPT"];
+    row("row_25", &["env"], &[], |host| {
+        let mut command = host.command("nucleus");
+        for name in HOSTILE {
+            command.env(name, "/nonexistent/canary-variable");
+        }
+        let outcome = Outcome::of(command.args(RUN).args(["sh", "-c", "env 2>/dev/null"]));
+        Attempt::when(outcome.stdout.contains("canary-variable"), outcome)
+    });
+}
+
+#[test]
+fn row_32_nothing_is_typed_into_the_users_terminal() {
+    row("row_32", &["session", "seccomp"], &["mounts"], |host| {
+        let nucleus = host.command("nucleus");
+        let mut line = vec![quoted(nucleus.get_program().to_str().unwrap())];
+        line.extend(nucleus.get_args().map(|arg| quoted(arg.to_str().unwrap())));
+        line.extend(RUN.iter().map(|arg| quoted(arg)));
+        line.extend(["./attack".to_owned(), "tiocsti".to_owned()]);
+        // `script` gives the command a terminal of its own, as a user's shell would.
+        let mut terminal = Command::new("script");
+        terminal.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]);
+        copy_surroundings(&nucleus, &mut terminal);
+        let outcome = Outcome::of(&mut terminal);
+        assert!(outcome.says("held:") || outcome.says("worked:"), "the attack did not run: {outcome}");
+        Attempt::when(outcome.says("worked: TIOCSTI"), outcome)
+    });
+}
+
+#[test]
+fn row_33_nothing_survives_its_call() {
+    row("row_33", &["pidns", "kill", "cgroup"], &[], |host| {
+        let mark = format!("{}", 600_000 + std::process::id() % 100_000);
+        let outcome = host.run(&["sh", "-c", &format!("setsid sleep {mark} >/dev/null 2>&1 & (setsid sleep {mark} &) ; sleep 0.2; echo left")]);
+        assert!(outcome.stdout.contains("left"), "{outcome}");
+        let alive = survivors(&mark);
+        let attempt = Attempt::when(!alive.is_empty(), &outcome);
+        for pid in alive {
+            let _gone = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        }
+        attempt
+    });
+}
+
+#[test]
+fn row_33_a_task_leaves_no_process_mount_or_control_group() {
+    row("row_33_host", &["pidns", "kill", "cgroup"], &[], |host| {
+        let mark = format!("{}", 700_000 + std::process::id() % 100_000);
+        let _outcome = host.run(&["sh", "-c", &format!("setsid sleep {mark} >/dev/null 2>&1 & sleep 0.2")]);
+        let left: Vec<Leftover> = leftovers(host.place(), Duration::from_secs(3));
+        let attempt = Attempt::when(left.iter().any(|l| matches!(l, Leftover::Process(..))), format!("{left:?}"));
+        for pid in survivors(&mark) {
+            let _gone = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        }
+        attempt
+    });
+}
+
+#[test]
+fn row_34_processes_are_limited() {
+    row("row_34_forks", &["cgroup", "rlimits"], &[], |host| run_attack(host, &["forks", "3000"]));
+}
+
+#[test]
+fn row_34_a_flood_of_output_is_cut() {
+    row("row_34_flood", &["output-bound"], &[], |host| {
+        let flood = call("run", json!({"command": "head -c 3000000 /dev/zero | tr '\\0' 'x'; echo; echo the-end", "timeout_s": 20}));
+        let outcome = host.script(&script(vec![Step { measure: true, ..flood }]));
+        let shown = outcome.steps().first().and_then(|step| step.measured()).expect("a measured step");
+        assert!(shown > 1_000, "the command wrote nothing: {outcome}");
+        Attempt::when(shown > 1_000_000, shown)
+    });
+}
+
+fn survivors(mark: &str) -> Vec<u32> {
+    std::thread::sleep(Duration::from_millis(300));
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == format!("sleep\0{mark}\0").into_bytes())
+        })
+        .collect()
+}
+
+/// Directory and environment of a command, for a wrapper around it.
+fn copy_surroundings(from: &Command, to: &mut Command) {
+    to.env_clear();
+    for (name, value) in from.get_envs() {
+        if let Some(value) = value {
+            to.env(name, value);
+        }
+    }
+    to.current_dir(from.get_current_dir().expect("a directory"));
+    to.stdin(std::process::Stdio::null()).process_group(0);
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
