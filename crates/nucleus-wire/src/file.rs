@@ -66,6 +66,13 @@ pub enum FileErrorKind {
         /// The one that was probably meant.
         suggestion: Option<&'static str>,
     },
+    /// A value whose own parser refuses it.
+    Refused {
+        /// The value as written, shortened.
+        found: String,
+        /// What is wrong with it, in the words of its parser.
+        problem: String,
+    },
     /// A required key is absent.
     MissingKey {
         /// What it has to be.
@@ -187,6 +194,7 @@ impl fmt::Display for FileErrorKind {
                 write!(f, "unknown key; allowed: {}", allowed.join(", "))?;
                 suggest(f, suggestion.as_deref())
             }
+            Self::Refused { found, problem } => write!(f, "found {found}: {problem}"),
             Self::MissingKey { expected } => write!(f, "missing; expected {expected}"),
             Self::Value { found, allowed, suggestion } => {
                 write!(f, "found {found}; allowed: {allowed}")?;
@@ -295,6 +303,15 @@ impl<'a> Source<'a> {
             found: self.excerpt(item.span()),
             allowed: allowed.into(),
             suggestion: suggestion.map(|word| format!("\"{word}\"")),
+        };
+        self.report(item.span(), item.key().to_owned(), kind);
+    }
+
+    /// Notes that a value's own parser refuses it.
+    pub(crate) fn report_refused(&mut self, item: &Item<'_, '_>, problem: &impl fmt::Display) {
+        let kind = FileErrorKind::Refused {
+            found: self.excerpt(item.span()),
+            problem: problem.to_string(),
         };
         self.report(item.span(), item.key().to_owned(), kind);
     }

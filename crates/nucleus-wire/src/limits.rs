@@ -69,6 +69,8 @@ pub const POLICY_FILE_MAX_BYTES: usize = 64 * 1024;
 pub const POLICY_LIST_MAX_ITEMS: usize = 1_024;
 /// One string in such a file.
 pub const POLICY_STRING_MAX_BYTES: usize = 1_024;
+/// Examples of one command rule, for and against each.
+pub const POLICY_MAX_EXAMPLES: usize = 32;
 /// Errors reported for one file; the rest are counted.
 pub const POLICY_MAX_ERRORS: usize = 50;
 /// Longest window a policy may ask for.

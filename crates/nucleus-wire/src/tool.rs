@@ -348,9 +348,7 @@ fn run(args: &Args<'_>) -> Result<Run, ToolArgError> {
     let command = match (args.given("command"), args.given("argv")) {
         (true, true) => return Err(ToolArgError::CommandAndArgv),
         (false, false) => return Err(ToolArgError::Missing { argument: "command" }),
-        (true, false) => {
-            CommandInput::Text(args.nonempty_without_nul("command", ARGV_MAX_BYTES)?)
-        }
+        (true, false) => CommandInput::Text(args.nonempty_without_nul("command", ARGV_MAX_BYTES)?),
         (false, true) => CommandInput::Argv(args.argv("argv", ARGV_MAX_ITEMS, ARGV_MAX_BYTES)?),
     };
     args.optional_text("description", DESCRIPTION_MAX_BYTES)?;

@@ -1,4 +1,5 @@
 //! Tool arguments: what is taken, what is refused and in which words.
+#![expect(clippy::panic, reason = "helpers of tests fail by panicking")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -40,9 +41,10 @@ fn every_tool_takes_what_its_schema_says() {
     };
     assert_eq!(write.content, "");
 
-    let ToolCall::Edit(edit) =
-        accepted("edit", json!({"path": "a", "old_string": "x", "new_string": "", "replace_all": true}))
-    else {
+    let ToolCall::Edit(edit) = accepted(
+        "edit",
+        json!({"path": "a", "old_string": "x", "new_string": "", "replace_all": true}),
+    ) else {
         panic!()
     };
     assert!(edit.replace_all);
@@ -215,9 +217,15 @@ fn limits_are_exact() {
         ("run", json!({"command": "x".repeat(ARGV_MAX_BYTES)})),
         ("run", json!({"argv": vec!["x"; ARGV_MAX_ITEMS]})),
         ("run", json!({"argv": ["x", "y".repeat(ARGV_MAX_BYTES - 1)]})),
-        ("run", json!({"command": "true", "stdin": "x".repeat(STDIN_MAX_BYTES), "timeout_s": 86_400})),
+        (
+            "run",
+            json!({"command": "true", "stdin": "x".repeat(STDIN_MAX_BYTES), "timeout_s": 86_400}),
+        ),
         ("glob", json!({"pattern": "x".repeat(PATTERN_MAX_BYTES)})),
-        ("grep", json!({"pattern": "x".repeat(PATTERN_MAX_BYTES), "context": 20, "max_matches": 10_000})),
+        (
+            "grep",
+            json!({"pattern": "x".repeat(PATTERN_MAX_BYTES), "context": 20, "max_matches": 10_000}),
+        ),
         ("read", json!({"path": "a", "offset": 1_000_000_000, "limit": 100_000})),
     ] {
         accepted(name, arguments);
@@ -233,7 +241,10 @@ fn a_refusal_never_shows_a_path_or_a_control_character() {
         ("read", json!({"\u{1b}[2J\u{202e}": 1, "path": "a"})),
     ] {
         let text = parse(name, &arguments).unwrap_err().agent_text();
-        assert!(!text.contains("/etc") && !text.contains("/root") && !text.contains("/home"), "{text}");
+        assert!(
+            !text.contains("/etc") && !text.contains("/root") && !text.contains("/home"),
+            "{text}"
+        );
         assert!(!text.chars().any(char::is_control), "{text:?}");
         assert!(!text.contains('\u{202e}'));
     }
@@ -241,8 +252,14 @@ fn a_refusal_never_shows_a_path_or_a_control_character() {
 
 #[test]
 fn the_canonical_form_does_not_depend_on_how_the_call_was_written() {
-    let a = accepted("run", json!({"command": "make", "cwd": "/home/user/ws/sub", "background": false}));
-    let b = accepted("run", json!({"background": null, "description": "build", "cwd": "./sub/", "command": "make"}));
+    let a = accepted(
+        "run",
+        json!({"command": "make", "cwd": "/home/user/ws/sub", "background": false}),
+    );
+    let b = accepted(
+        "run",
+        json!({"background": null, "description": "build", "cwd": "./sub/", "command": "make"}),
+    );
     let canonical = serde_json::to_string(&a).unwrap();
     assert_eq!(canonical, serde_json::to_string(&b).unwrap());
     assert_eq!(
@@ -256,7 +273,10 @@ fn the_canonical_form_does_not_depend_on_how_the_call_was_written() {
 #[test]
 fn schemas_list_exactly_the_tools_asked_for_in_order() {
     let names = |tools: &BTreeSet<ToolName>| {
-        schemas(tools).iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        schemas(tools)
+            .iter()
+            .map(|tool| tool["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(&BTreeSet::new()), Vec::<String>::new());
     assert_eq!(names(&BTreeSet::from([ToolName::Grep, ToolName::Read])), ["read", "grep"]);

@@ -142,6 +142,22 @@ impl<'t, 'i> Item<'t, 'i> {
         text
     }
 
+    /// One of some words.
+    pub(crate) fn word<T: Copy>(
+        &self,
+        words: &[(&'static str, T)],
+        source: &mut Source<'_>,
+    ) -> Option<T> {
+        let text = self.value.get_ref().as_str();
+        let found = words.iter().find(|(word, _)| Some(*word) == text);
+        if found.is_none() {
+            let all: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let near = text.and_then(|t| suggest::nearest(t, words.iter().map(|(word, _)| *word)));
+            source.report_word(self, all.join(", "), near);
+        }
+        found.map(|(_, value)| *value)
+    }
+
     /// A decimal number exactly as written, digits grouped with `_` joined. Floats keep their text, so that money is
     /// never a binary fraction.
     pub(crate) fn decimal(&self) -> Option<String> {

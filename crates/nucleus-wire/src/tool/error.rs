@@ -227,9 +227,7 @@ impl ToolArgError {
             ),
             Self::Empty { argument } => format!("`{argument}` must not be empty."),
             Self::Nul { argument } => format!("`{argument}` must not hold a NUL character."),
-            Self::CommandAndArgv => {
-                "`run` takes `command` or `argv`, not both.".to_owned()
-            }
+            Self::CommandAndArgv => "`run` takes `command` or `argv`, not both.".to_owned(),
             Self::SameText => {
                 "`old_string` and `new_string` are the same, so there is nothing to change."
                     .to_owned()

@@ -19,9 +19,8 @@ impl WorkspaceRoot<'_> {
             let (bytes, max_bytes) = (text.len(), PATH_MAX_BYTES);
             return Err(ToolArgError::TooLong { argument, bytes, max_bytes });
         }
-        let beneath = self
-            .strip(text)
-            .ok_or(ToolArgError::Path { argument, kind: ArgPathError::Outside })?;
+        let beneath =
+            self.strip(text).ok_or(ToolArgError::Path { argument, kind: ArgPathError::Outside })?;
         if beneath.is_empty() && !text.is_empty() {
             return Ok(RelPath::root());
         }

@@ -1,0 +1,235 @@
+//! Configuration of the machine's user (`nucleus/config.toml` in the XDG configuration directory) and of its
+//! administrator (`/etc/nucleus/config.toml`).
+//!
+//! ```toml
+//! allow_local_driver = true        # accept namespaces instead of a virtual machine
+//! default_profile = "fix-issue"    # when neither --profile nor --config is given
+//! agent = "claude"                 # when --agent is not given
+//!
+//! [model]
+//! upstream = "https://api.anthropic.com"
+//! prices = "prices.toml"           # beside this file, or absolute
+//!
+//! [approvals]
+//! mode = "terminal"                # or "none": whatever needs approval is refused
+//!
+//! # the administrator's file only
+//! [forbid]
+//! local_driver = true
+//! profiles = ["full"]
+//! operations = ["git_push"]
+//!
+//! [ceiling.capabilities]           # sections of a permissions file, met with every run
+//! read_files = "always"
+//! ```
+//!
+//! The user's settings win over the administrator's, except that what the administrator forbids stays forbidden and the
+//! ceiling is met with every run.
+
+use std::collections::BTreeSet;
+
+use lattice_guard::{Level, Operation, Permissions};
+
+use crate::control::ApprovalMode;
+use crate::file::{FileErrors, Source, Table};
+use crate::limits::URL_MAX_BYTES;
+use crate::permissions::{PolicyFile, SECTIONS};
+use crate::profile;
+
+const USER_KEYS: [&str; 5] =
+    ["allow_local_driver", "default_profile", "agent", "model", "approvals"];
+const ADMIN_KEYS: [&str; 7] =
+    ["allow_local_driver", "default_profile", "agent", "model", "approvals", "forbid", "ceiling"];
+const AGENTS: [(&str, &str); 2] = [("claude", "claude"), ("scripted", "scripted")];
+const APPROVALS: [(&str, ApprovalMode); 2] =
+    [("terminal", ApprovalMode::Terminal), ("none", ApprovalMode::None)];
+const UPSTREAMS: &str =
+    "an origin: \"https://host\" or \"https://host:port\", or \"http://127.0.0.1:port\" for a gateway on this machine";
+
+/// Settings of one file. What it does not say is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Accept the local driver without its flag.
+    pub allow_local_driver: Option<bool>,
+    /// Profile of runs that name none.
+    pub default_profile: Option<String>,
+    /// Agent of runs that name none.
+    pub agent: Option<String>,
+    /// Origin that model calls go to.
+    pub upstream: Option<String>,
+    /// Path of a price table, absolute or beside the file.
+    pub prices: Option<String>,
+    /// Who answers approvals.
+    pub approvals: Option<ApprovalMode>,
+}
+
+/// An administrator's file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Settings of users who have none of their own.
+    pub settings: Config,
+    /// What nobody may do.
+    pub forbid: Forbid,
+    ceiling: Option<PolicyFile>,
+}
+
+/// What an administrator forbids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forbid {
+    /// The local driver, whatever flag or setting asks for it.
+    pub local_driver: bool,
+    /// Profiles of the registry that may not be used.
+    pub profiles: BTreeSet<String>,
+    /// Operations that are `never`.
+    pub operations: BTreeSet<Operation>,
+}
+
+impl Config {
+    /// Reads a user's file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; keys of the administrator's file are unknown here.
+    pub fn parse(file: &str, source: impl AsRef<[u8]>) -> Result<Self, FileErrors> {
+        Source::read(file, source.as_ref(), |root, source| {
+            root.only(&USER_KEYS, source);
+            settings(&root, source)
+        })
+    }
+
+    /// These settings, and `other`'s where these say nothing.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        Self {
+            allow_local_driver: self.allow_local_driver.or(other.allow_local_driver),
+            default_profile: self.default_profile.or_else(|| other.default_profile.clone()),
+            agent: self.agent.or_else(|| other.agent.clone()),
+            upstream: self.upstream.or_else(|| other.upstream.clone()),
+            prices: self.prices.or_else(|| other.prices.clone()),
+            approvals: self.approvals.or(other.approvals),
+        }
+    }
+}
+
+impl AdminConfig {
+    /// Reads an administrator's file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(file: &str, source: impl AsRef<[u8]>) -> Result<Self, FileErrors> {
+        Source::read(file, source.as_ref(), |root, source| {
+            root.only(&ADMIN_KEYS, source);
+            let forbid = forbid(&root, source);
+            let ceiling = root.table("ceiling", source).map(|table| {
+                table.only(&SECTIONS, source);
+                PolicyFile::from_table(file, &table, source)
+            });
+            Self { settings: settings(&root, source), forbid, ceiling }
+        })
+    }
+
+    /// What every run is met with, for a task that starts at `started_ms`: the ceiling, and `never` for forbidden
+    /// operations.
+    #[must_use]
+    pub fn ceiling(&self, started_ms: u64) -> Permissions {
+        let mut ceiling = match &self.ceiling {
+            Some(policy) => policy.ceiling(started_ms),
+            None => Permissions::top(),
+        };
+        ceiling.levels = self
+            .forbid
+            .operations
+            .iter()
+            .fold(ceiling.levels, |levels, operation| levels.with(*operation, Level::Never));
+        ceiling
+    }
+}
+
+fn settings(root: &Table<'_, '_>, source: &mut Source<'_>) -> Config {
+    let mut config = Config {
+        allow_local_driver: root.flag("allow_local_driver", source),
+        default_profile: root
+            .get("default_profile")
+            .and_then(|item| item.word(&profiles(), source))
+            .map(str::to_owned),
+        agent: root
+            .get("agent")
+            .and_then(|item| item.word(&AGENTS, source))
+            .map(str::to_owned),
+        ..Config::default()
+    };
+    if let Some(model) = root.table("model", source) {
+        model.only(&["upstream", "prices"], source);
+        config.upstream = upstream(&model, source);
+        config.prices = prices(&model, source);
+    }
+    if let Some(approvals) = root.table("approvals", source) {
+        approvals.only(&["mode"], source);
+        config.approvals = approvals.get("mode").and_then(|item| item.word(&APPROVALS, source));
+    }
+    config
+}
+
+fn forbid(root: &Table<'_, '_>, source: &mut Source<'_>) -> Forbid {
+    let Some(table) = root.table("forbid", source) else { return Forbid::default() };
+    table.only(&["local_driver", "profiles", "operations"], source);
+    let named = table.list("profiles", source).unwrap_or_default();
+    let operations = Operation::ALL.map(|operation| (operation.name(), operation));
+    let listed = table.list("operations", source).unwrap_or_default();
+    Forbid {
+        local_driver: table.flag("local_driver", source).unwrap_or(false),
+        profiles: named
+            .iter()
+            .filter_map(|item| item.word(&profiles(), source).map(str::to_owned))
+            .collect(),
+        operations: listed.iter().filter_map(|item| item.word(&operations, source)).collect(),
+    }
+}
+
+fn profiles() -> Vec<(&'static str, &'static str)> {
+    let name = |profile: &'static profile::Profile| profile.info().name.as_str();
+    profile::list().iter().map(|profile| (name(profile), name(profile))).collect()
+}
+
+fn prices(model: &Table<'_, '_>, source: &mut Source<'_>) -> Option<String> {
+    let (path, item) = model.text("prices", source)?;
+    if path.is_empty() || path.contains('\0') {
+        source.report_value(&item, "the path of a file, absolute or beside this one");
+        return None;
+    }
+    Some(path.to_owned())
+}
+
+fn upstream(model: &Table<'_, '_>, source: &mut Source<'_>) -> Option<String> {
+    let (written, item) = model.text("upstream", source)?;
+    let origin = origin(written);
+    if origin.is_none() {
+        source.report_value(&item, UPSTREAMS);
+    }
+    origin
+}
+
+/// An origin in its one form: scheme, host, and port if it is written. Plain HTTP only to a loopback address.
+fn origin(written: &str) -> Option<String> {
+    if written.len() > URL_MAX_BYTES {
+        return None;
+    }
+    let written = written.strip_suffix('/').unwrap_or(written);
+    let (scheme, authority) = written.split_once("://")?;
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !authority.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port_is_plain = port.is_none_or(|port| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0)
+    });
+    let loopback = matches!(host, "127.0.0.1" | "[::1]" | "localhost");
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let host_is_plain = loopback || (host.len() <= 253 && host.split('.').all(label));
+    let scheme_fits = scheme == "https" || scheme == "http" && loopback;
+    (scheme_fits && host_is_plain && port_is_plain)
+        .then(|| format!("{scheme}://{}", authority.to_ascii_lowercase()))
+}
