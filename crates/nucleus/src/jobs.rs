@@ -9,7 +9,7 @@
 mod capture;
 mod drain;
 mod job;
-mod report;
+pub(crate) mod report;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::tools::error::ToolError;
 use crate::tools::limits::{
     JOBS_ENDED_MAX, JOBS_RUNNING_MAX, PROGRESS_INTERVAL, PROGRESS_LINE_MAX_CHARS, WAIT_SLICE,
 };
-pub(crate) use job::{Ending, Job};
+pub(crate) use job::{Ending, Glance, Job};
 
 /// Name of a job within its task: `job-1`, `job-2`, …
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

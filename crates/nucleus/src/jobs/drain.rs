@@ -22,8 +22,11 @@ pub(super) enum Stream {
 
 /// Reads both pipes in the order in which output comes, until both have ended or the job no longer cares.
 pub(super) fn drain(job: &Arc<Job>, out: Option<OwnedFd>, error: Option<OwnedFd>) {
-    let mut pipes: Vec<(Stream, OwnedFd)> =
-        out.map(|fd| (Stream::Out, fd)).into_iter().chain(error.map(|fd| (Stream::Error, fd))).collect();
+    let mut pipes: Vec<(Stream, OwnedFd)> = out
+        .map(|fd| (Stream::Out, fd))
+        .into_iter()
+        .chain(error.map(|fd| (Stream::Error, fd)))
+        .collect();
     let mut buffer = vec![0_u8; CHUNK_BYTES];
     while !pipes.is_empty() && !job.abandoned() {
         let ready: Vec<bool> = {
@@ -36,7 +39,9 @@ pub(super) fn drain(job: &Arc<Job>, out: Option<OwnedFd>, error: Option<OwnedFd>
             polled.iter().map(|one| !one.revents().is_empty()).collect()
         };
         let mut ready = ready.into_iter();
-        pipes.retain(|(stream, fd)| !ready.next().unwrap_or(false) || pump(job, *stream, fd, &mut buffer));
+        pipes.retain(|(stream, fd)| {
+            !ready.next().unwrap_or(false) || pump(job, *stream, fd, &mut buffer)
+        });
     }
     job.drained();
 }

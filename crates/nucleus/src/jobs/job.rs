@@ -69,7 +69,10 @@ pub(crate) struct Glance {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("id", &self.id).field("ended", &self.ended()).finish_non_exhaustive()
+        f.debug_struct("Job")
+            .field("id", &self.id)
+            .field("ended", &self.ended())
+            .finish_non_exhaustive()
     }
 }
 
@@ -236,7 +239,9 @@ impl Job {
             };
             match running.wait(patience) {
                 Ok(Some(exit)) => break Some(exit),
-                Ok(None) if killed_at.is_some_and(|at: Instant| at.elapsed() >= KILL_GRACE) => break None,
+                Ok(None) if killed_at.is_some_and(|at: Instant| at.elapsed() >= KILL_GRACE) => {
+                    break None;
+                }
                 Ok(None) => {}
                 Err(_) => {
                     running.kill();

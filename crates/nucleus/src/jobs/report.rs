@@ -24,9 +24,9 @@ pub(crate) fn progress(job: &Job, max_chars: usize) -> String {
     }
 }
 
-/// Output and end of a command that is over.
-pub(crate) fn ended(job: &Job, glance: &Glance) -> String {
-    let (out, error, _) = job.output();
+/// Output and end of a command that is over, and whether any output was dropped.
+pub(crate) fn ended(job: &Job, glance: &Glance) -> (String, bool) {
+    let (out, error, dropped) = job.output();
     let mut text = out;
     if !error.is_empty() {
         end_line(&mut text);
@@ -35,7 +35,7 @@ pub(crate) fn ended(job: &Job, glance: &Glance) -> String {
     }
     end_line(&mut text);
     text.push_str(&format!("[{}]\n", sentence(glance)));
-    text
+    (text, dropped)
 }
 
 /// A part of a job's output, with how to go on.

@@ -128,6 +128,9 @@ pub enum ToolError {
         /// The limit.
         limit: usize,
     },
+    /// The call is answered before the act room and has no effect to perform.
+    #[error("the call has no effect")]
+    NoEffect,
     /// The caller withdrew.
     #[error("cancelled")]
     Cancelled,
@@ -237,6 +240,7 @@ impl ToolError {
             Self::Edit { fault, .. } => fault.code(),
             Self::NoSuchJob { .. } => "job.unknown",
             Self::JobLimit { .. } => "job.limit",
+            Self::NoEffect => "call.no_effect",
             Self::Cancelled => "call.cancelled",
             Self::Deadline => "call.deadline",
             Self::Io { .. } => "io",
@@ -303,7 +307,10 @@ impl ToolError {
                 shown(path)
             ),
             Self::Binary { path, bytes, format } => {
-                format!("`{}` is a binary file ({format}, {bytes} bytes). This tool works on text.", shown(path))
+                format!(
+                    "`{}` is a binary file ({format}, {bytes} bytes). This tool works on text.",
+                    shown(path)
+                )
             }
             Self::BeyondEnd { path, lines } => {
                 format!("`{}` has {lines} lines; offset starts behind its end.", shown(path))
@@ -316,8 +323,11 @@ impl ToolError {
             Self::JobLimit { limit } => {
                 format!("{limit} jobs run already. Stop one with job_stop, or wait for one to end.")
             }
+            Self::NoEffect => "This call does nothing by itself.".to_owned(),
             Self::Cancelled => "The call was cancelled.".to_owned(),
-            Self::Deadline => "The call took too long and was ended. Ask for less at a time.".to_owned(),
+            Self::Deadline => {
+                "The call took too long and was ended. Ask for less at a time.".to_owned()
+            }
             Self::Io { operation, path, source } => {
                 format!("Could not {operation} `{}`: {}.", shown(path), reason(source))
             }

@@ -62,7 +62,9 @@ pub(crate) fn glob(
             text.push_str("No file matches.\n");
         }
         if truncated {
-            text.push_str(&format!("[the first {GLOB_PATHS_MAX} paths; narrow the pattern to see the rest]\n"));
+            text.push_str(&format!(
+                "[the first {GLOB_PATHS_MAX} paths; narrow the pattern to see the rest]\n"
+            ));
         }
         text.push_str(&notes(withheld, &skipped));
         Ok(GlobOutcome { text, paths: found, truncated: truncated || skipped.exhausted })
@@ -86,14 +88,20 @@ fn visible(resolver: &Resolver<'_>, paths: &dyn Paths, seen: &Seen<'_>) -> bool 
 pub(crate) fn notes(withheld: u64, skipped: &Skipped) -> String {
     let mut text = String::new();
     if withheld > 0 {
-        text.push_str(&format!("[{} withheld by policy]\n", plural(withheld, "file is", "files are")));
+        text.push_str(&format!(
+            "[{} withheld by policy]\n",
+            plural(withheld, "file is", "files are")
+        ));
     }
     if skipped.ignored > 0 {
         let names = plural(skipped.ignored, "name", "names");
         text.push_str(&format!("[{names} hidden by ignore files, with what is below]\n"));
     }
     if skipped.unreadable > 0 {
-        text.push_str(&format!("[{} could not be looked at]\n", plural(skipped.unreadable, "name", "names")));
+        text.push_str(&format!(
+            "[{} could not be looked at]\n",
+            plural(skipped.unreadable, "name", "names")
+        ));
     }
     if skipped.exhausted {
         text.push_str("[the tree is too large to look at as a whole; give a path to begin in]\n");

@@ -36,7 +36,7 @@ pub(crate) enum Show {
 }
 
 /// What to look for, and where.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct GrepArgs<'a> {
     /// Regular expression.
     pub(crate) pattern: &'a str,

@@ -25,10 +25,14 @@ pub enum PatternFault {
     #[error("it is longer than 1,024 bytes")]
     TooLong,
     /// It spans lines, and search is by line.
-    #[error("it holds a line break, and grep looks at one line at a time; search for one of the lines")]
+    #[error(
+        "it holds a line break, and grep looks at one line at a time; search for one of the lines"
+    )]
     LineBreak,
     /// Not a regular expression.
-    #[error("it is not a regular expression: {problem} at byte {offset}; escape special characters with a backslash")]
+    #[error(
+        "it is not a regular expression: {problem} at byte {offset}; escape special characters with a backslash"
+    )]
     Syntax {
         /// The parser's words.
         problem: String,
@@ -36,19 +40,25 @@ pub enum PatternFault {
         offset: usize,
     },
     /// `(a+)+`.
-    #[error("it repeats without bound something that repeats itself, as in (a+)+, at byte {offset}; one repetition is enough")]
+    #[error(
+        "it repeats without bound something that repeats itself, as in (a+)+, at byte {offset}; one repetition is enough"
+    )]
     NestedRepeat {
         /// Where.
         offset: usize,
     },
     /// `(a|a)+`.
-    #[error("it repeats alternatives that match the same text, as in (a|a)+, at byte {offset}; make them disjoint")]
+    #[error(
+        "it repeats alternatives that match the same text, as in (a|a)+, at byte {offset}; make them disjoint"
+    )]
     OverlappingAlternatives {
         /// Where.
         offset: usize,
     },
     /// `a{1000,}`.
-    #[error("it repeats {count} times, as in a{{1000,}}, at byte {offset}; use a count below 1,000")]
+    #[error(
+        "it repeats {count} times, as in a{{1000,}}, at byte {offset}; use a count below 1,000"
+    )]
     ExcessiveRepeat {
         /// The count.
         count: u32,
@@ -241,10 +251,9 @@ fn overlapping(ast: &Ast) -> bool {
         Ast::Group(group) => overlapping(&group.ast),
         Ast::Alternation(alternation) => {
             let branches: Vec<Branch> = alternation.asts.iter().map(Branch::of).collect();
-            let pairs = branches
-                .iter()
-                .enumerate()
-                .flat_map(|(at, left)| branches.iter().skip(at.saturating_add(1)).map(move |right| (left, right)));
+            let pairs = branches.iter().enumerate().flat_map(|(at, left)| {
+                branches.iter().skip(at.saturating_add(1)).map(move |right| (left, right))
+            });
             let mut pairs = pairs;
             pairs.any(|(left, right)| left.overlaps(right))
         }

@@ -107,7 +107,10 @@ fn target(at: BorrowedFd<'_>, name: &str, real: &str) -> Result<Option<Option<St
         kind => return Err(ToolError::NotRegular { path: path(), kind }),
     }
     if stat.st_nlink > 1 {
-        #[expect(clippy::useless_conversion, reason = "the field is 32 bits wide on some machines")]
+        #[expect(
+            clippy::useless_conversion,
+            reason = "the field is 32 bits wide on some machines"
+        )]
         return Err(ToolError::HardLink { path: path(), links: stat.st_nlink.into() });
     }
     if stat.st_mode & 0o222 == 0 {
@@ -156,9 +159,8 @@ fn same_directory(
     let Some(now) = resolver.open_real(parent, OFlags::PATH | OFlags::DIRECTORY)? else {
         return Ok(false);
     };
-    let look = |fd: BorrowedFd<'_>| {
-        rustix::fs::fstat(fd).map_err(|e| ToolError::io("look at", parent, e))
-    };
+    let look =
+        |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).map_err(|e| ToolError::io("look at", parent, e));
     let (now, held) = (look(now.as_fd())?, look(held)?);
     Ok((now.st_dev, now.st_ino) == (held.st_dev, held.st_ino))
 }

@@ -56,10 +56,7 @@ impl<'a> Resolver<'a> {
 
     /// Runs `f` with the file-system ids of the pod, when this process is root. Every use of a path belongs
     /// inside, so that what the pod's user may not read or write, a tool may not either.
-    pub(crate) fn act<T>(
-        &self,
-        f: impl FnOnce() -> Result<T, ToolError>,
-    ) -> Result<T, ToolError> {
+    pub(crate) fn act<T>(&self, f: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolError> {
         match self.ids {
             None => f(),
             Some((uid, gid)) => nucleus_sys::fs::with_fs_ids(uid, gid, f)
@@ -111,8 +108,8 @@ impl<'a> Resolver<'a> {
                 kind => return Err(ToolError::NotRegular { path: located.real, kind }),
             }
             let Some(file) = self.open_real(&located.real, READ)? else { continue };
-            let stat = rustix::fs::fstat(&file)
-                .map_err(|e| ToolError::io("look at", &located.real, e))?;
+            let stat =
+                rustix::fs::fstat(&file).map_err(|e| ToolError::io("look at", &located.real, e))?;
             if located.is(&stat) {
                 return Ok(Opened { file: File::from(file), real: located.real, stat });
             }
@@ -131,8 +128,8 @@ impl<'a> Resolver<'a> {
                 _ => return Err(ToolError::NotDirectory { path: located.real }),
             }
             let Some(fd) = self.open_real(&located.real, LIST)? else { continue };
-            let stat = rustix::fs::fstat(&fd)
-                .map_err(|e| ToolError::io("look at", &located.real, e))?;
+            let stat =
+                rustix::fs::fstat(&fd).map_err(|e| ToolError::io("look at", &located.real, e))?;
             if located.is(&stat) {
                 return Ok((fd, located.real));
             }
@@ -150,7 +147,11 @@ impl<'a> Resolver<'a> {
         match open_beneath(self.root, real, flags) {
             Ok(fd) => Ok(Some(fd)),
             Err(
-                Errno::LOOP | Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::AGAIN
+                Errno::LOOP
+                | Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::XDEV
+                | Errno::AGAIN
                 | Errno::NXIO,
             ) => Ok(None),
             Err(error) => Err(ToolError::io("open", real, error)),

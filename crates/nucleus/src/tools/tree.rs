@@ -16,9 +16,7 @@ use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::bounds::Bounds;
 use super::error::ToolError;
-use super::limits::{
-    IGNORE_FILE_MAX_BYTES, WALK_DEPTH_MAX, WALK_DIRECTORY_MAX, WALK_ENTRIES_MAX,
-};
+use super::limits::{IGNORE_FILE_MAX_BYTES, WALK_DEPTH_MAX, WALK_DIRECTORY_MAX, WALK_ENTRIES_MAX};
 use super::replace::WRITE_TEMP_PREFIX;
 use super::resolver::{LIST, READ, Resolver};
 
@@ -106,7 +104,8 @@ pub(crate) fn walk(
             }
             continue;
         }
-        let opened = if levels.len() < WALK_DEPTH_MAX { resolver.open_real(&real, LIST) } else { Ok(None) };
+        let opened =
+            if levels.len() < WALK_DEPTH_MAX { resolver.open_real(&real, LIST) } else { Ok(None) };
         match opened {
             Ok(Some(fd)) => levels.push(level(resolver, real, &fd, &mut skipped)),
             Ok(None) | Err(_) => skipped.unreadable = skipped.unreadable.saturating_add(1),
@@ -118,7 +117,8 @@ pub(crate) fn walk(
 fn level(resolver: &Resolver<'_>, real: String, fd: &OwnedFd, skipped: &mut Skipped) -> Level {
     let (names, lost) = entries(fd);
     skipped.unreadable = skipped.unreadable.saturating_add(lost);
-    let present = |name: &&&str| names.iter().any(|(one, sort)| one == **name && *sort == Sort::File);
+    let present =
+        |name: &&&str| names.iter().any(|(one, sort)| one == **name && *sort == Sort::File);
     let ignores = IGNORE_FILES
         .iter()
         .filter(present)
@@ -141,7 +141,11 @@ fn entries(fd: &OwnedFd) -> (Vec<(String, Sort)>, u64) {
             lost = lost.saturating_add(1);
             continue;
         };
-        if name == "." || name == ".." || name.starts_with(WRITE_TEMP_PREFIX) || VERSION_CONTROL.contains(&name) {
+        if name == "."
+            || name == ".."
+            || name.starts_with(WRITE_TEMP_PREFIX)
+            || VERSION_CONTROL.contains(&name)
+        {
             continue;
         }
         if names.len() >= WALK_DIRECTORY_MAX {
@@ -183,9 +187,8 @@ fn ignores_above(resolver: &Resolver<'_>, start: &str) -> Vec<Gitignore> {
     let mut above = start;
     while !above.is_empty() {
         above = above.rsplit_once('/').map_or("", |(parent, _)| parent);
-        let here = IGNORE_FILES
-            .iter()
-            .filter_map(|name| ignore_file(resolver, above, &join(above, name)));
+        let here =
+            IGNORE_FILES.iter().filter_map(|name| ignore_file(resolver, above, &join(above, name)));
         rules.extend(here);
     }
     rules.extend(ignore_file(resolver, "", GIT_EXCLUDE));

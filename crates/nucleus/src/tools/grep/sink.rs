@@ -55,7 +55,11 @@ impl<'a> FileSink<'a> {
     fn push(&mut self, mark: char, number: Option<u64>, line: &[u8], at: usize) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let from = if line.len() > GREP_SHOWN_LINE_MAX_BYTES { at.saturating_sub(BEFORE_MATCH_BYTES) } else { 0 };
+        let from = if line.len() > GREP_SHOWN_LINE_MAX_BYTES {
+            at.saturating_sub(BEFORE_MATCH_BYTES)
+        } else {
+            0
+        };
         let rest = line.get(from..).unwrap_or_default();
         let cut = prefix(rest, GREP_SHOWN_LINE_MAX_BYTES);
         let head = if from > 0 { "[…] " } else { "" };

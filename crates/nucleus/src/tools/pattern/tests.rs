@@ -10,8 +10,21 @@ fn code(pattern: &str) -> &'static str {
 #[test]
 fn nested_repetitions_are_refused() {
     for pattern in [
-        "(a+)+", "(a*)*", "(?:a+)*", "((a+))+", "(a+)+$", "x(a+)+y", "([a-z]+)*", "(a*b?)+", "(a+|b)+", "(a{2,})+",
-        "(a+){3,}", "((?:a+)+b)", "(?P<n>a+)+", "a**", "(a+$)+",
+        "(a+)+",
+        "(a*)*",
+        "(?:a+)*",
+        "((a+))+",
+        "(a+)+$",
+        "x(a+)+y",
+        "([a-z]+)*",
+        "(a*b?)+",
+        "(a+|b)+",
+        "(a{2,})+",
+        "(a+){3,}",
+        "((?:a+)+b)",
+        "(?P<n>a+)+",
+        "a**",
+        "(a+$)+",
     ] {
         assert_eq!(code(pattern), "pattern.nested_repeat", "{pattern}");
     }
@@ -19,7 +32,9 @@ fn nested_repetitions_are_refused() {
 
 #[test]
 fn overlapping_alternatives_are_refused() {
-    for pattern in ["(a|a)+", "(?:ab|ab)*", "(\\w|\\d)+", "(a|[a-z])*", "(.|x)+", "((a|b|a))+", "(a|a){2,}"] {
+    for pattern in
+        ["(a|a)+", "(?:ab|ab)*", "(\\w|\\d)+", "(a|[a-z])*", "(.|x)+", "((a|b|a))+", "(a|a){2,}"]
+    {
         assert_eq!(code(pattern), "pattern.overlapping_alternatives", "{pattern}");
     }
 }
@@ -34,9 +49,27 @@ fn excessive_counts_are_refused() {
 #[test]
 fn ordinary_patterns_are_accepted() {
     for pattern in [
-        "a+?", "é{2}", "a{2,}", "a{999}", "(\\w+\\.)+\\w+", "(foo|bar)+", "(.|\\n)?", "(a|b)+", "(\\d{1,3}\\.){3}\\d{1,3}",
-        "fn\\s+(\\w+)\\s*\\(", "(?i)todo|fixme", "\\bnew\\b", "[^\"]*", "(\\s*,\\s*\\w)+", "(ab?)+", "漢字+", "^$", "(a+b)+",
-        "(?:\\w+::)*\\w+", "(a+)?", "(a+){2}",
+        "a+?",
+        "é{2}",
+        "a{2,}",
+        "a{999}",
+        "(\\w+\\.)+\\w+",
+        "(foo|bar)+",
+        "(.|x)?",
+        "(a|b)+",
+        "(\\d{1,3}\\.){3}\\d{1,3}",
+        "fn\\s+(\\w+)\\s*\\(",
+        "(?i)todo|fixme",
+        "\\bnew\\b",
+        "[^\"]*",
+        "(\\s*,\\s*\\w)+",
+        "(ab?)+",
+        "漢字+",
+        "^$",
+        "(a+b)+",
+        "(?:\\w+::)*\\w+",
+        "(a+)?",
+        "(a+){2}",
     ] {
         assert_eq!(code(pattern), "accepted", "{pattern}");
     }

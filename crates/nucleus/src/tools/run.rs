@@ -1,0 +1,164 @@
+//! `run`, `job_output` and `job_stop`.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lattice_guard::split_command;
+use nucleus_wire::limits::RUN_TIMEOUT_DEFAULT_S;
+use nucleus_wire::tool::{CommandInput, JobOutput, JobStop, Run};
+
+use super::error::{Kind, ToolError};
+use super::limits::{JOB_OUTPUT_MAX_BYTES, WAIT_SLICE};
+use super::resolver::Resolver;
+use crate::effect::{EffectContext, EffectReport, Warrant};
+use crate::jobs::{Ending, Glance, Job, report};
+use crate::port::Exit;
+
+/// Time kept for the answer when a call's deadline comes before its patience ends.
+const ANSWER_RESERVE: Duration = Duration::from_millis(200);
+
+/// Runs a command. It becomes a background job at once when asked to, else when it takes too long.
+pub(crate) fn run(
+    warrant: &Warrant,
+    call: &Run,
+    cx: &EffectContext<'_>,
+) -> Result<EffectReport, ToolError> {
+    let argv = match &call.command {
+        CommandInput::Argv(argv) => argv.clone(),
+        CommandInput::Text(text) => split_command(text).into_argv(),
+    };
+    let cwd = directory(&Resolver::new(cx.workspace), call.cwd.as_str())?;
+    let stdin = call.stdin.as_deref().map(stdin).transpose()?;
+    let timeout =
+        call.timeout_ms.map_or(Duration::from_secs(RUN_TIMEOUT_DEFAULT_S), Duration::from_millis);
+
+    let slot = cx.jobs.reserve()?;
+    let running = cx.runner.start(warrant.run_spec(argv, Vec::new(), cwd, stdin))?;
+    let job = slot.adopt(running, timeout)?;
+
+    let left = cx.deadline.saturating_duration_since(Instant::now());
+    let patience = if call.background {
+        Duration::ZERO
+    } else {
+        cx.jobs.limits().foreground.min(left.saturating_sub(ANSWER_RESERVE))
+    };
+    if !call.background && cx.jobs.follow(&job, patience, cx.cancel, cx.progress) {
+        return Ok(finished(&job));
+    }
+    Ok(background(&job))
+}
+
+/// The real name of the working directory.
+fn directory(resolver: &Resolver<'_>, cwd: &str) -> Result<String, ToolError> {
+    let located = resolver.locate(cwd)?;
+    match located.kind {
+        Kind::Directory => Ok(located.real),
+        Kind::Missing => Err(ToolError::NotFound { path: located.real }),
+        _ => Err(ToolError::NotDirectory { path: located.real }),
+    }
+}
+
+fn stdin(text: &str) -> Result<OwnedFd, ToolError> {
+    nucleus_sys::memfd::sealed(text.as_bytes())
+        .map_err(|source: io::Error| ToolError::io("hand over stdin for", "", source))
+}
+
+/// New output of a job, after waiting for some if asked to.
+pub(crate) fn job_output(
+    call: &JobOutput,
+    cx: &EffectContext<'_>,
+) -> Result<EffectReport, ToolError> {
+    let job = cx.jobs.find(&call.job)?;
+    let begun = Instant::now();
+    let left = cx.deadline.saturating_duration_since(begun).saturating_sub(ANSWER_RESERVE);
+    let patience = Duration::from_millis(call.wait_ms).min(left);
+    loop {
+        let left = patience.saturating_sub(begun.elapsed());
+        if job.wait_output_for(call.offset, WAIT_SLICE.min(left)) || left.is_zero() {
+            break;
+        }
+        if cx.cancel.is_cancelled() {
+            return Err(ToolError::Cancelled);
+        }
+    }
+    // The end first: what came before it is then in the output for sure.
+    let glance = job.glance();
+    let part = job.part(call.offset, JOB_OUTPUT_MAX_BYTES);
+    Ok(EffectReport {
+        text: report::part(&job, &part, &glance),
+        detail: format!("{}: {}", job.id(), report::short(&glance)),
+        bytes: u64::try_from(part.bytes.len()).unwrap_or(u64::MAX),
+        exit: glance.end.exit,
+        truncated: part.lost > 0,
+        ..EffectReport::default()
+    })
+}
+
+/// Kills a job and everything it started; gives what it put out last.
+pub(crate) fn job_stop(call: &JobStop, cx: &EffectContext<'_>) -> Result<EffectReport, ToolError> {
+    let job = cx.jobs.find(&call.job)?;
+    job.stop(Ending::Stopped);
+    job.wait_end();
+    let glance = job.glance();
+    let part = job.part(None, JOB_OUTPUT_MAX_BYTES);
+    Ok(EffectReport {
+        text: report::part(&job, &part, &glance),
+        detail: format!("{}: {}", job.id(), report::short(&glance)),
+        bytes: u64::try_from(part.bytes.len()).unwrap_or(u64::MAX),
+        exit: glance.end.exit,
+        truncated: part.lost > 0,
+        ..EffectReport::default()
+    })
+}
+
+fn finished(job: &Job) -> EffectReport {
+    let glance = job.glance();
+    let (text, truncated) = report::ended(job, &glance);
+    EffectReport {
+        text,
+        structured: Some(structured(&glance)),
+        is_error: !matches!(glance.ending, Some(Ending::Exited(_))),
+        detail: report::short(&glance),
+        bytes: glance.end.bytes,
+        exit: glance.end.exit,
+        truncated,
+        ..EffectReport::default()
+    }
+}
+
+fn background(job: &Arc<Job>) -> EffectReport {
+    let part = job.part(None, JOB_OUTPUT_MAX_BYTES);
+    let glance = job.glance();
+    let mut text = report::part(job, &part, &glance);
+    text.push_str(&format!(
+        "[it goes on in the background: job_output with job {id} shows more, job_stop ends it]\n",
+        id = job.id()
+    ));
+    EffectReport {
+        text,
+        detail: format!("{} runs", job.id()),
+        bytes: glance.end.bytes,
+        exit: glance.end.exit,
+        truncated: part.lost > 0,
+        job: Some(job.id().clone()),
+        ..EffectReport::default()
+    }
+}
+
+/// The end as data.
+fn structured(glance: &Glance) -> serde_json::Value {
+    let (code, signal) = match glance.end.exit {
+        Some(Exit::Code(code)) => (Some(code), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    };
+    serde_json::json!({
+        "exit_code": code,
+        "signal": signal,
+        "timed_out": glance.ending == Some(Ending::TimedOut),
+        "duration_ms": u64::try_from(glance.end.duration.as_millis()).unwrap_or(u64::MAX),
+        "output_bytes": glance.end.bytes,
+    })
+}
