@@ -341,3 +341,6 @@ fn open_notes(
     }
     Ok(checkpoints)
 }
+
+#[cfg(test)]
+mod tests;
