@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::io::FdFlags;
@@ -47,9 +47,33 @@ pub fn close_from(first: u32) -> io::Result<()> {
     close_range(first, 0)
 }
 
+/// Closes every descriptor but the standard three and those given. For a process just forked, whose copies of
+/// other owners of descriptors are never used nor dropped because it ends by [`crate::process::exit_now`]
+/// or by executing a program.
+///
+/// # Errors
+/// `ENOSYS` before Linux 5.9.
+pub fn keep_only(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut numbers: Vec<u32> =
+        keep.iter().filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok()).collect();
+    numbers.sort_unstable();
+    let mut first = 3;
+    for number in numbers {
+        if number > first {
+            close_span(first, number.saturating_sub(1), 0)?;
+        }
+        first = first.max(number.saturating_add(1));
+    }
+    close_range(first, 0)
+}
+
 fn close_range(first: u32, flags: u32) -> io::Result<()> {
-    // SAFETY: takes three integers; closing is for callers that own every descriptor from `first` up.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    close_span(first, u32::MAX, flags)
+}
+
+fn close_span(first: u32, last: u32, flags: u32) -> io::Result<()> {
+    // SAFETY: takes three integers; closing is for callers that own every descriptor of the span.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

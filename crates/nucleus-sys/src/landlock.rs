@@ -1,7 +1,8 @@
 //! A Landlock domain: the second wall behind the mounts.
-#![expect(unsafe_code, reason = "the version query has no safe binding")]
+#![expect(unsafe_code, reason = "the version query and entering have no safe binding")]
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
@@ -24,7 +25,7 @@ pub enum Use {
 
 /// A prepared domain; entering it costs one call.
 #[derive(Debug)]
-pub struct Domain(RulesetCreated);
+pub struct Domain(OwnedFd);
 
 /// Interface version of the running kernel; 0 when it has no Landlock or it is not enabled.
 #[must_use]
@@ -44,12 +45,14 @@ pub fn version() -> i32 {
 /// Rights that the running kernel lacks are left out too: [`version`] says what the domain is worth.
 ///
 /// # Errors
-/// What the kernel says.
+/// What the kernel says; `Unsupported` when it has no Landlock.
 pub fn prepare(paths: &[(&str, Use)]) -> io::Result<Domain> {
-    build(paths).map_err(io::Error::other)
+    let ruleset = build(paths).map_err(io::Error::other)?;
+    let fd: Option<OwnedFd> = ruleset.into();
+    fd.map(Domain).ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
 }
 
-fn build(paths: &[(&str, Use)]) -> Result<Domain, landlock::RulesetError> {
+fn build(paths: &[(&str, Use)]) -> Result<RulesetCreated, landlock::RulesetError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
@@ -70,16 +73,24 @@ fn build(paths: &[(&str, Use)]) -> Result<Domain, landlock::RulesetError> {
         };
         ruleset = ruleset.add_rule(PathBeneath::new(fd, access))?;
     }
-    Ok(Domain(ruleset))
+    Ok(ruleset)
 }
 
 impl Domain {
-    /// Enters the domain, for this process and its children.
+    /// Enters the domain, for this process and its children. No-new-privileges must be set.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn enter(&self) -> io::Result<()> {
-        self.0.try_clone()?.restrict_self().map_err(io::Error::other)?;
-        Ok(())
+        // SAFETY: takes two integers; the descriptor is a ruleset that we own.
+        let result =
+            unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.0.as_raw_fd(), 0_u32) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+impl AsFd for Domain {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -8,6 +8,7 @@
 //! Calls that create processes take a [`process::SingleThreaded`] token, because a forked child of a
 //! threaded process may only use async-signal-safe functions, and ours does more than that.
 
+pub mod attempt;
 pub mod caps;
 pub mod cgroup;
 pub mod fd;
