@@ -219,7 +219,9 @@ mod tests {
 
     #[test]
     fn what_floats_accept_is_refused() {
-        for text in ["", ".", ".5", "2.", "-1", "+1", "1e3", "NaN", "inf", "1_000", "1,5", " 1", "1.-5", "٣"] {
+        for text in [
+            "", ".", ".5", "2.", "-1", "+1", "1e3", "NaN", "inf", "1_000", "1,5", " 1", "1.-5", "٣",
+        ] {
             assert_eq!(MicroUsd::parse(text), Err(AmountError::NotDecimal), "{text:?}");
         }
         assert_eq!(MicroUsd::parse("0.0000001"), Err(AmountError::TooPrecise));

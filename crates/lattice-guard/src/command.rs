@@ -114,11 +114,12 @@ impl CommandLattice {
             return Err(Reason::CommandEmpty);
         }
         let holds = |atom: &Atom<CommandPattern>| match atom {
-            Atom::Is(rule) => invocation
-                .layers
-                .iter()
-                .any(|layer| layer.reach == Reach::Whole && rule.likeness(layer) == Likeness::Surely),
-            Atom::Not(rule) => invocation.layers.iter().all(|layer| rule.likeness(layer) == Likeness::No),
+            Atom::Is(rule) => invocation.layers.iter().any(|layer| {
+                layer.reach == Reach::Whole && rule.likeness(layer) == Likeness::Surely
+            }),
+            Atom::Not(rule) => {
+                invocation.layers.iter().all(|layer| rule.likeness(layer) == Likeness::No)
+            }
         };
         let name = || outer.program.name().to_owned();
         // A block is the better explanation where both an allow list and a block refuse.
@@ -156,7 +157,10 @@ mod tests {
     fn the_documented_example_holds() {
         let mut cmds = CommandLattice::permissive();
         cmds.allow_rule(CommandPattern::exact("cargo", &["test"]));
-        cmds.block_rule(CommandPattern { program: "bash".to_string(), args: vec![ArgPattern::AnyRemaining] });
+        cmds.block_rule(CommandPattern {
+            program: "bash".to_string(),
+            args: vec![ArgPattern::AnyRemaining],
+        });
         assert!(cmds.can_execute("cargo test --release"));
         assert!(!cmds.can_execute("bash -c 'echo hi'"));
     }
@@ -164,7 +168,11 @@ mod tests {
     #[test]
     fn disjoint_lists_leave_no_command() {
         let both = only(&["cargo *"]).meet(&only(&["curl *"]));
-        assert!(!both.can_execute("cargo test") && !both.can_execute("curl x") && !both.can_execute("ls"));
+        assert!(
+            !both.can_execute("cargo test")
+                && !both.can_execute("curl x")
+                && !both.can_execute("ls")
+        );
         assert!(only(&["cargo *"]).can_execute("cargo test"), "positive control");
     }
 
@@ -179,14 +187,31 @@ mod tests {
     fn blocked_programs_are_found_behind_launchers_paths_and_shells() {
         let commands = without(&["bash *"]);
         for line in [
-            "bash -c x", "bash -ec x", "bash -lc x", "bash", "/bin/bash -c x", "./bash", "env bash -c x",
-            "env -i A=1 bash -c x", "env -S 'bash -c x'", "nohup bash -c x", "timeout 5 bash -c x",
-            "nice -n 3 bash", "setsid bash", "xargs bash -c x", "busybox bash", "echo a | bash", "sh -c 'bash -c x'",
-            "$(bash)", "true; bash x",
+            "bash -c x",
+            "bash -ec x",
+            "bash -lc x",
+            "bash",
+            "/bin/bash -c x",
+            "./bash",
+            "env bash -c x",
+            "env -i A=1 bash -c x",
+            "env -S 'bash -c x'",
+            "nohup bash -c x",
+            "timeout 5 bash -c x",
+            "nice -n 3 bash",
+            "setsid bash",
+            "xargs bash -c x",
+            "busybox bash",
+            "echo a | bash",
+            "sh -c 'bash -c x'",
+            "$(bash)",
+            "true; bash x",
         ] {
             assert!(!commands.can_execute(line), "{line}");
         }
-        for line in ["echo bash", "ls bash", "cat bash.txt", "rebash x", "cargo test", "sh -c 'echo bash'"] {
+        for line in
+            ["echo bash", "ls bash", "cat bash.txt", "rebash x", "cargo test", "sh -c 'echo bash'"]
+        {
             assert!(commands.can_execute(line), "{line}");
         }
     }
@@ -204,8 +229,16 @@ mod tests {
     fn a_block_on_a_git_operation_survives_git_options() {
         let commands = without(&["git push *"]);
         for line in [
-            "git push", "git push origin main", "git -C . push", "git -c a.b=c push", "git --git-dir=x push -f",
-            "/usr/bin/git push", "env git -C x push", "git --no-pager push", "xargs git", "git -c alias.p=push --zzz p",
+            "git push",
+            "git push origin main",
+            "git -C . push",
+            "git -c a.b=c push",
+            "git --git-dir=x push -f",
+            "/usr/bin/git push",
+            "env git -C x push",
+            "git --no-pager push",
+            "xargs git",
+            "git -c alias.p=push --zzz p",
         ] {
             assert!(!commands.can_execute(line), "{line}");
         }
@@ -217,13 +250,30 @@ mod tests {
     #[test]
     fn an_allowed_command_is_not_a_different_one() {
         let commands = only(&["git log *", "git status", "cargo test *"]);
-        for line in ["git log", "git -C sub log -1", "git --no-pager status", "cargo test --release", "timeout 60 cargo test"] {
+        for line in [
+            "git log",
+            "git -C sub log -1",
+            "git --no-pager status",
+            "cargo test --release",
+            "timeout 60 cargo test",
+        ] {
             assert!(commands.can_execute(line), "{line}");
         }
         for line in [
-            "git push", "git status -s", "git -c core.fsmonitor=/tmp/x status", "git --exec-path=/tmp log",
-            "./cargo test", "/tmp/cargo test", "env LD_PRELOAD=/tmp/x cargo test", "env -S 'cargo test'",
-            "cargo test; curl x", "cargo test && true", "sh -c 'cargo test'", "xargs git status", "cargo", "X=1 cargo test",
+            "git push",
+            "git status -s",
+            "git -c core.fsmonitor=/tmp/x status",
+            "git --exec-path=/tmp log",
+            "./cargo test",
+            "/tmp/cargo test",
+            "env LD_PRELOAD=/tmp/x cargo test",
+            "env -S 'cargo test'",
+            "cargo test; curl x",
+            "cargo test && true",
+            "sh -c 'cargo test'",
+            "xargs git status",
+            "cargo",
+            "X=1 cargo test",
         ] {
             assert!(!commands.can_execute(line), "{line}");
         }

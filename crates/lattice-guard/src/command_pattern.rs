@@ -164,7 +164,11 @@ fn rest_matches(patterns: &[ArgPattern], args: &[String]) -> bool {
         at_arg = taken.saturating_add(1);
         retry = Some((pattern, at_arg));
     }
-    patterns.get(at_pattern..).unwrap_or_default().iter().all(|pattern| *pattern == ArgPattern::AnyRemaining)
+    patterns
+        .get(at_pattern..)
+        .unwrap_or_default()
+        .iter()
+        .all(|pattern| *pattern == ArgPattern::AnyRemaining)
 }
 
 /// How surely a rule means a command.
@@ -197,7 +201,10 @@ impl fmt::Display for CommandPattern {
 }
 
 fn shown(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '=' | '+' | '@' | ',');
+    let plain = |c: char| {
+        c.is_ascii_alphanumeric()
+            || matches!(c, '-' | '_' | '.' | '/' | ':' | '=' | '+' | '@' | ',')
+    };
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
@@ -257,10 +264,22 @@ mod tests {
         let rule = pattern("git log 'a b'");
         assert_eq!(rule.args_likeness(&args(&["log", "a b"]), false), Likeness::Surely);
         assert_eq!(rule.args_likeness(&args(&["log", "a", "b"]), false), Likeness::No);
-        assert_eq!(pattern("cargo test").args_likeness(&args(&["test", "--release"]), false), Likeness::No);
-        assert_eq!(pattern("cargo test *").args_likeness(&args(&["test"]), false), Likeness::Surely);
-        assert_eq!(pattern("git * HEAD").args_likeness(&args(&["log", "HEAD"]), false), Likeness::Surely);
-        assert_eq!(pattern("git * HEAD").args_likeness(&args(&["log", "-1", "HEAD"]), false), Likeness::No);
+        assert_eq!(
+            pattern("cargo test").args_likeness(&args(&["test", "--release"]), false),
+            Likeness::No
+        );
+        assert_eq!(
+            pattern("cargo test *").args_likeness(&args(&["test"]), false),
+            Likeness::Surely
+        );
+        assert_eq!(
+            pattern("git * HEAD").args_likeness(&args(&["log", "HEAD"]), false),
+            Likeness::Surely
+        );
+        assert_eq!(
+            pattern("git * HEAD").args_likeness(&args(&["log", "-1", "HEAD"]), false),
+            Likeness::No
+        );
     }
 
     #[test]
@@ -276,7 +295,11 @@ mod tests {
     fn a_remainder_in_the_middle_goes_back_to_find_its_end() {
         let rule = CommandPattern {
             program: "x".to_owned(),
-            args: vec![ArgPattern::AnyRemaining, ArgPattern::Exact("a".to_owned()), ArgPattern::Any],
+            args: vec![
+                ArgPattern::AnyRemaining,
+                ArgPattern::Exact("a".to_owned()),
+                ArgPattern::Any,
+            ],
         };
         assert_eq!(rule.args_likeness(&args(&["a", "a", "b", "a", "c"]), false), Likeness::Surely);
         assert_eq!(rule.args_likeness(&args(&["a", "a", "b", "c"]), false), Likeness::No);
@@ -291,7 +314,10 @@ mod tests {
         assert_eq!(CommandPattern::parse("cargo --x=*"), Err(CommandPatternError::PartialWildcard));
         assert_eq!(CommandPattern::parse("./a"), Err(CommandPatternError::Program));
         assert_eq!(CommandPattern::parse("*"), Err(CommandPatternError::Program));
-        assert_eq!(pattern("find . -name '*.rs'"), CommandPattern::exact("find", &[".", "-name", "*.rs"]));
+        assert_eq!(
+            pattern("find . -name '*.rs'"),
+            CommandPattern::exact("find", &[".", "-name", "*.rs"])
+        );
     }
 
     proptest! {

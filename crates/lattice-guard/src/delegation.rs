@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// How deep below this agent others may be started: 0 means none, 1 means children without children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct DelegationDepth(u32);
 

@@ -57,7 +57,9 @@ pub(crate) fn effects(argv: &[String], open_ended: bool) -> Vec<Effect> {
         return call.effects();
     }
     match argv.split_first() {
-        Some((program, args)) if matches!(basename(program), "gh" | "glab") => forge(args, open_ended),
+        Some((program, args)) if matches!(basename(program), "gh" | "glab") => {
+            forge(args, open_ended)
+        }
         _ => Vec::new(),
     }
 }
@@ -72,20 +74,28 @@ impl GitCall {
                 "-C" => {
                     rest.next();
                 }
-                "-P" | "--no-pager" | "--no-optional-locks" | "--literal-pathspecs" | "--glob-pathspecs"
-                | "--noglob-pathspecs" | "--icase-pathspecs" | "--no-replace-objects" | "--no-lazy-fetch"
-                | "--no-advice" | "--bare" => {}
+                "-P"
+                | "--no-pager"
+                | "--no-optional-locks"
+                | "--literal-pathspecs"
+                | "--glob-pathspecs"
+                | "--noglob-pathspecs"
+                | "--icase-pathspecs"
+                | "--no-replace-objects"
+                | "--no-lazy-fetch"
+                | "--no-advice"
+                | "--bare" => {}
                 "-p" | "--paginate" => call.plain = false,
-                "-c" | "--config-env" | "--git-dir" | "--work-tree" | "--namespace" | "--super-prefix"
-                | "--attr-source" => {
+                "-c" | "--config-env" | "--git-dir" | "--work-tree" | "--namespace"
+                | "--super-prefix" | "--attr-source" => {
                     call.plain = false;
                     if option == arg {
                         rest.next();
                     }
                 }
                 "--exec-path" if option != arg => call.plain = false,
-                "--exec-path" | "--html-path" | "--man-path" | "--info-path" | "-v" | "--version" | "-h"
-                | "--help" | "--list-cmds" => {
+                "--exec-path" | "--html-path" | "--man-path" | "--info-path" | "-v"
+                | "--version" | "-h" | "--help" | "--list-cmds" => {
                     call.args.push("help".to_owned());
                     return call;
                 }
@@ -110,13 +120,15 @@ impl GitCall {
         };
         match subcommand.as_str() {
             "push" => vec![self.push(args)],
-            "send-pack" | "http-push" | "send-email" | "imap-send" | "svn" | "p4" | "cvsexportcommit"
-            | "remote-http" | "remote-https" | "remote-ext" | "remote-fd" => {
+            "send-pack" | "http-push" | "send-email" | "imap-send" | "svn" | "p4"
+            | "cvsexportcommit" | "remote-http" | "remote-https" | "remote-ext" | "remote-fd" => {
                 vec![Effect::Push { branches: None }]
             }
-            "commit" | "merge" | "rebase" | "cherry-pick" | "revert" | "am" | "pull" | "commit-tree"
-            | "update-ref" | "symbolic-ref" | "fast-import" | "filter-branch" | "filter-repo" | "replace"
-            | "notes" | "mktag" | "quiltimport" => self.commit(subcommand, args),
+            "commit" | "merge" | "rebase" | "cherry-pick" | "revert" | "am" | "pull"
+            | "commit-tree" | "update-ref" | "symbolic-ref" | "fast-import" | "filter-branch"
+            | "filter-repo" | "replace" | "notes" | "mktag" | "quiltimport" => {
+                self.commit(subcommand, args)
+            }
             "tag" if lists_tags(args) => Vec::new(),
             "tag" => vec![Effect::Commit { overrides: !self.plain }],
             "lfs" | "subtree" | "annex" if !self.first_word_is_read_only(args) => unknown(),
@@ -132,7 +144,10 @@ impl GitCall {
     fn first_word_is_read_only(&self, args: &[String]) -> bool {
         !self.open_ended
             && args.first().is_none_or(|arg| {
-                matches!(arg.as_str(), "ls-files" | "status" | "env" | "version" | "fetch" | "install" | "split")
+                matches!(
+                    arg.as_str(),
+                    "ls-files" | "status" | "env" | "version" | "fetch" | "install" | "split"
+                )
             })
     }
 
@@ -142,7 +157,8 @@ impl GitCall {
         if runs_commands || subcommand.starts_with("filter-") {
             return unknown();
         }
-        let overrides = !self.plain || self.open_ended || args.iter().any(|arg| overrides_checks(arg));
+        let overrides =
+            !self.plain || self.open_ended || args.iter().any(|arg| overrides_checks(arg));
         vec![Effect::Commit { overrides }]
     }
 
@@ -157,8 +173,8 @@ fn plain_push(args: &[String]) -> Option<Vec<String>> {
     let mut words = Vec::new();
     for arg in args {
         match arg.as_str() {
-            "-u" | "--set-upstream" | "-q" | "--quiet" | "-v" | "--verbose" | "--progress" | "--no-progress"
-            | "--porcelain" | "--atomic" => {}
+            "-u" | "--set-upstream" | "-q" | "--quiet" | "-v" | "--verbose" | "--progress"
+            | "--no-progress" | "--porcelain" | "--atomic" => {}
             option if option.starts_with('-') => return None,
             word => words.push(word),
         }
@@ -179,13 +195,17 @@ fn destination(refspec: &str) -> Option<String> {
         || branch.starts_with("refs/")
         || branch.split('/').any(|part| part.is_empty() || part.starts_with('.'))
         || matches!(branch, "HEAD" | "tag")
-        || !branch.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.'));
+        || !branch
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.'));
     (!unusual).then(|| branch.to_owned())
 }
 
 fn overrides_checks(arg: &str) -> bool {
     if arg.starts_with("--") {
-        return ["--no-verify", "--no-gpg-sign", "--gpg-sign"].iter().any(|full| abbreviates(arg, full));
+        return ["--no-verify", "--no-gpg-sign", "--gpg-sign"]
+            .iter()
+            .any(|full| abbreviates(arg, full));
     }
     let Some(letters) = arg.strip_prefix('-') else { return false };
     letters
@@ -201,7 +221,10 @@ fn abbreviates(arg: &str, full: &str) -> bool {
 }
 
 fn lists_tags(args: &[String]) -> bool {
-    args.is_empty() || args.iter().any(|arg| matches!(arg.as_str(), "-l" | "--list" | "-n" | "--contains" | "--points-at"))
+    args.is_empty()
+        || args.iter().any(|arg| {
+            matches!(arg.as_str(), "-l" | "--list" | "-n" | "--contains" | "--points-at")
+        })
 }
 
 /// `gh` and `glab`: what is not known to read only may do anything its token can.
@@ -222,19 +245,27 @@ fn forge(args: &[String], open_ended: bool) -> Vec<Effect> {
         [] if !open_ended => return Vec::new(),
         [noun] if !open_ended => (*noun, ""),
         [noun, verb, ..] => (*noun, *verb),
-        _ => return vec![Effect::PullRequest { plain_draft: false }, Effect::Push { branches: None }],
+        _ => {
+            return vec![
+                Effect::PullRequest { plain_draft: false },
+                Effect::Push { branches: None },
+            ];
+        }
     };
     match (noun, verb) {
         ("pr" | "mr", "create" | "new") => {
             let draft = args.iter().any(|arg| matches!(arg.as_str(), "-d" | "--draft"));
             let elsewhere = |arg: &String| {
-                ["-R", "--repo", "-H", "--head", "--hostname"].iter().any(|option| arg.starts_with(option))
+                ["-R", "--repo", "-H", "--head", "--hostname"]
+                    .iter()
+                    .any(|option| arg.starts_with(option))
             };
             let plain_draft = draft && !open_ended && !args.iter().any(elsewhere);
             vec![Effect::PullRequest { plain_draft }]
         }
         (
-            "pr" | "mr" | "issue" | "run" | "release" | "workflow" | "repo" | "label" | "gist" | "cache",
+            "pr" | "mr" | "issue" | "run" | "release" | "workflow" | "repo" | "label" | "gist"
+            | "cache",
             "" | "view" | "list" | "status" | "diff" | "checks" | "watch",
         )
         | ("pr" | "mr", "checkout")
@@ -246,18 +277,108 @@ fn forge(args: &[String], open_ended: bool) -> Vec<Effect> {
 
 /// Subcommands that neither record history nor send it. What they run by configuration is the sandbox's to hold.
 const READ_OR_LOCAL: [&str; 102] = [
-    "add", "annotate", "apply", "archive", "bisect", "blame", "branch", "bundle", "cat-file", "check-attr",
-    "check-ignore", "check-mailmap", "check-ref-format", "checkout", "checkout-index", "cherry", "citool", "clean",
-    "clone", "column", "config", "count-objects", "credential", "describe", "diagnose", "diff", "diff-files",
-    "diff-index", "diff-tree", "difftool", "fast-export", "fetch", "fetch-pack", "fmt-merge-msg", "for-each-ref",
-    "format-patch", "fsck", "gc", "get-tar-commit-id", "grep", "gui", "hash-object", "help", "hook", "index-pack",
-    "init", "interpret-trailers", "log", "ls-files", "ls-remote", "ls-tree", "lfs", "mailinfo", "mailsplit",
-    "maintenance", "merge-base", "merge-file", "merge-index", "merge-tree", "mergetool", "mktree",
-    "multi-pack-index", "mv", "name-rev", "pack-objects", "pack-refs", "prune", "prune-packed", "range-diff",
-    "read-tree", "reflog", "remote", "repack", "request-pull", "rerere", "reset", "restore", "rev-list",
-    "rev-parse", "rm", "shortlog", "show", "show-branch", "show-index", "show-ref", "sparse-checkout", "stage",
-    "stash", "status", "stripspace", "submodule", "subtree", "switch", "unpack-file", "unpack-objects",
-    "update-index", "var", "verify-commit", "verify-tag", "version", "worktree", "write-tree",
+    "add",
+    "annotate",
+    "apply",
+    "archive",
+    "bisect",
+    "blame",
+    "branch",
+    "bundle",
+    "cat-file",
+    "check-attr",
+    "check-ignore",
+    "check-mailmap",
+    "check-ref-format",
+    "checkout",
+    "checkout-index",
+    "cherry",
+    "citool",
+    "clean",
+    "clone",
+    "column",
+    "config",
+    "count-objects",
+    "credential",
+    "describe",
+    "diagnose",
+    "diff",
+    "diff-files",
+    "diff-index",
+    "diff-tree",
+    "difftool",
+    "fast-export",
+    "fetch",
+    "fetch-pack",
+    "fmt-merge-msg",
+    "for-each-ref",
+    "format-patch",
+    "fsck",
+    "gc",
+    "get-tar-commit-id",
+    "grep",
+    "gui",
+    "hash-object",
+    "help",
+    "hook",
+    "index-pack",
+    "init",
+    "interpret-trailers",
+    "log",
+    "ls-files",
+    "ls-remote",
+    "ls-tree",
+    "lfs",
+    "mailinfo",
+    "mailsplit",
+    "maintenance",
+    "merge-base",
+    "merge-file",
+    "merge-index",
+    "merge-tree",
+    "mergetool",
+    "mktree",
+    "multi-pack-index",
+    "mv",
+    "name-rev",
+    "pack-objects",
+    "pack-refs",
+    "prune",
+    "prune-packed",
+    "range-diff",
+    "read-tree",
+    "reflog",
+    "remote",
+    "repack",
+    "request-pull",
+    "rerere",
+    "reset",
+    "restore",
+    "rev-list",
+    "rev-parse",
+    "rm",
+    "shortlog",
+    "show",
+    "show-branch",
+    "show-index",
+    "show-ref",
+    "sparse-checkout",
+    "stage",
+    "stash",
+    "status",
+    "stripspace",
+    "submodule",
+    "subtree",
+    "switch",
+    "unpack-file",
+    "unpack-objects",
+    "update-index",
+    "var",
+    "verify-commit",
+    "verify-tag",
+    "version",
+    "worktree",
+    "write-tree",
 ];
 
 #[cfg(test)]
@@ -307,9 +428,24 @@ mod tests {
     #[test]
     fn reading_history_is_no_push() {
         for line in [
-            "git", "git status", "git -C sub log", "git diff --stat", "git show push", "git branch push", "git help push",
-            "git --version", "git add push", "git log --grep push", "git tag", "git tag -l v1", "git stash",
-            "git checkout -b push", "gitk push", "digit push", "git fetch origin", "git lfs status",
+            "git",
+            "git status",
+            "git -C sub log",
+            "git diff --stat",
+            "git show push",
+            "git branch push",
+            "git help push",
+            "git --version",
+            "git add push",
+            "git log --grep push",
+            "git tag",
+            "git tag -l v1",
+            "git stash",
+            "git checkout -b push",
+            "gitk push",
+            "digit push",
+            "git fetch origin",
+            "git lfs status",
         ] {
             assert_eq!(does(line), [], "{line}");
         }
@@ -317,12 +453,24 @@ mod tests {
 
     #[test]
     fn commits_are_told_from_commits_that_override_checks() {
-        for line in ["git commit -m no-verify", "git commit -am x", "git commit -mn", "git merge x", "git -C a commit"] {
+        for line in [
+            "git commit -m no-verify",
+            "git commit -am x",
+            "git commit -mn",
+            "git merge x",
+            "git -C a commit",
+        ] {
             assert_eq!(does(line), [Effect::Commit { overrides: false }], "{line}");
         }
         for line in [
-            "git commit --no-verify", "git commit --no-ver", "git commit -n -m x", "git commit -anm x",
-            "git commit -S", "git commit --no-gpg-sign", "git commit --gpg-sign=K", "git -c core.hooksPath=/x commit",
+            "git commit --no-verify",
+            "git commit --no-ver",
+            "git commit -n -m x",
+            "git commit -anm x",
+            "git commit -S",
+            "git commit --no-gpg-sign",
+            "git commit --gpg-sign=K",
+            "git -c core.hooksPath=/x commit",
             "git --git-dir=x commit",
         ] {
             assert_eq!(does(line), [Effect::Commit { overrides: true }], "{line}");
@@ -338,13 +486,27 @@ mod tests {
             other => panic!("{line}: {other:?}"),
         };
         assert_eq!(branches("git push origin agent/x"), Some(vec!["agent/x".to_owned()]));
-        assert_eq!(branches("git push -u origin HEAD:refs/heads/agent/x"), Some(vec!["agent/x".to_owned()]));
+        assert_eq!(
+            branches("git push -u origin HEAD:refs/heads/agent/x"),
+            Some(vec!["agent/x".to_owned()])
+        );
         for line in [
-            "git push", "git push origin", "git push --force origin agent/x", "git push -f origin agent/x",
-            "git push origin +agent/x", "git push origin :agent/x", "git push --tags origin agent/x",
-            "git push --delete origin agent/x", "git push origin HEAD", "git push origin refs/tags/v1",
-            "git push origin agent/*:agent/*", "git push --mirror origin", "git push --no-verify origin agent/x",
-            "git -c a=b push origin agent/x", "git push origin a:agent/../main", "git push origin tag v1",
+            "git push",
+            "git push origin",
+            "git push --force origin agent/x",
+            "git push -f origin agent/x",
+            "git push origin +agent/x",
+            "git push origin :agent/x",
+            "git push --tags origin agent/x",
+            "git push --delete origin agent/x",
+            "git push origin HEAD",
+            "git push origin refs/tags/v1",
+            "git push origin agent/*:agent/*",
+            "git push --mirror origin",
+            "git push --no-verify origin agent/x",
+            "git -c a=b push origin agent/x",
+            "git push origin a:agent/../main",
+            "git push origin tag v1",
         ] {
             assert_eq!(branches(line), None, "{line}");
         }
@@ -353,13 +515,33 @@ mod tests {
     #[test]
     fn pull_requests_are_found() {
         assert_eq!(does("gh pr create --draft -t x"), [Effect::PullRequest { plain_draft: true }]);
-        for line in ["gh pr create", "gh pr create -d -R other/repo", "gh pr create --draft --repo=o/r", "glab mr create", "hub pull-request"] {
+        for line in [
+            "gh pr create",
+            "gh pr create -d -R other/repo",
+            "gh pr create --draft --repo=o/r",
+            "glab mr create",
+            "hub pull-request",
+        ] {
             assert_eq!(does(line), [Effect::PullRequest { plain_draft: false }], "{line}");
         }
-        for line in ["gh api repos/x", "gh -R a/b pr merge 1", "gh release create", "gh ssh-key add", "gh alias set a b", "gh something"] {
+        for line in [
+            "gh api repos/x",
+            "gh -R a/b pr merge 1",
+            "gh release create",
+            "gh ssh-key add",
+            "gh alias set a b",
+            "gh something",
+        ] {
             assert!(pushes(line), "{line}");
         }
-        for line in ["gh", "gh pr view 1", "gh -R a/b pr list", "gh --version", "gh issue list", "gh search prs create"] {
+        for line in [
+            "gh",
+            "gh pr view 1",
+            "gh -R a/b pr list",
+            "gh --version",
+            "gh issue list",
+            "gh search prs create",
+        ] {
             assert_eq!(does(line), [], "{line}");
         }
     }
@@ -369,7 +551,10 @@ mod tests {
         let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(effects(&argv("git"), true), unknown());
         assert_eq!(effects(&argv("git -C a"), true), unknown());
-        assert_eq!(effects(&argv("git push origin agent/x"), true), [Effect::Push { branches: None }]);
+        assert_eq!(
+            effects(&argv("git push origin agent/x"), true),
+            [Effect::Push { branches: None }]
+        );
         assert_eq!(effects(&argv("gh pr"), true).len(), 2);
         assert_eq!(effects(&argv("git status"), true), []);
     }

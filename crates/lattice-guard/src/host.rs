@@ -236,7 +236,8 @@ fn name_and_port(text: &str) -> Result<(&str, u16), HostError> {
     if name.contains("::") || port.contains(':') {
         return Err(HostError::Address);
     }
-    let plain = !port.is_empty() && !port.starts_with('0') && port.bytes().all(|b| b.is_ascii_digit());
+    let plain =
+        !port.is_empty() && !port.starts_with('0') && port.bytes().all(|b| b.is_ascii_digit());
     match port.parse() {
         Ok(port) if plain => Ok((name, port)),
         _ => Err(HostError::Port),
@@ -302,11 +303,33 @@ mod tests {
 
     #[test]
     fn addresses_and_spoofs_are_refused() {
-        for text in ["127.0.0.1", "127.1", "0", "2130706433", "0x7f000001", "0X7f.1", "[::1]", "::1", "1:2:3"] {
+        for text in [
+            "127.0.0.1",
+            "127.1",
+            "0",
+            "2130706433",
+            "0x7f000001",
+            "0X7f.1",
+            "[::1]",
+            "::1",
+            "1:2:3",
+        ] {
             assert_eq!(Host::parse(text), Err(HostError::Address), "{text}");
             assert_eq!(HostPattern::parse(text), Err(HostError::Address), "{text}");
         }
-        for text in ["", "a..b", "a.", ".a", "a_b.c", "a b", "evil\0.example.com", "exämple.com", "a@b.c", "*", "a.*.b"] {
+        for text in [
+            "",
+            "a..b",
+            "a.",
+            ".a",
+            "a_b.c",
+            "a b",
+            "evil\0.example.com",
+            "exämple.com",
+            "a@b.c",
+            "*",
+            "a.*.b",
+        ] {
             assert_eq!(Host::parse(text), Err(HostError::Name), "{text:?}");
         }
         assert_eq!(HostPattern::parse("*.com"), Err(HostError::TooWide));

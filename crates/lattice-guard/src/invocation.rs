@@ -92,7 +92,8 @@ impl Reader {
                 let reads_input = |argv: &[String]| {
                     argv.first().is_some_and(|program| SHELLS.contains(&basename(program)))
                 };
-                let feeds_a_shell = script.commands.iter().any(|command| reads_input(&command.argv));
+                let feeds_a_shell =
+                    script.commands.iter().any(|command| reads_input(&command.argv));
                 for command in script.commands {
                     let inner = Layer::found(command.argv, command.open_ended, Reach::Within);
                     self.command(inner, depth.saturating_add(1));

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// What kind of wall stands around a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum IsolationLevel {
     /// None.
@@ -182,7 +184,11 @@ impl IsolationFloor {
 
     /// What is missing from what a driver achieved. Anything missing refuses the run.
     #[must_use]
-    pub fn unmet(&self, achieved: IsolationLevel, full: &BTreeSet<Layer>) -> Option<IsolationShortfall> {
+    pub fn unmet(
+        &self,
+        achieved: IsolationLevel,
+        full: &BTreeSet<Layer>,
+    ) -> Option<IsolationShortfall> {
         let layers: BTreeSet<Layer> = self.full_layers.difference(full).copied().collect();
         let level = (achieved < self.minimum).then_some(self.minimum);
         if level.is_none() && layers.is_empty() {

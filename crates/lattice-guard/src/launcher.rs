@@ -74,12 +74,7 @@ const LAUNCHERS: [Syntax; 11] = [
         ..PLAIN
     },
     Syntax { name: "setsid", flags: "cfw", long_flags: &["ctty", "fork", "wait"], ..PLAIN },
-    Syntax {
-        name: "stdbuf",
-        values: "ioe",
-        long_values: &["error", "input", "output"],
-        ..PLAIN
-    },
+    Syntax { name: "stdbuf", values: "ioe", long_values: &["error", "input", "output"], ..PLAIN },
     Syntax {
         name: "ionice",
         flags: "t",
@@ -102,9 +97,24 @@ const LAUNCHERS: [Syntax; 11] = [
         flags: "0oprtx",
         values: "EILPadns",
         joined: "eil",
-        long_flags: &["exit", "interactive", "no-run-if-empty", "null", "open-tty", "show-limits", "verbose"],
+        long_flags: &[
+            "exit",
+            "interactive",
+            "no-run-if-empty",
+            "null",
+            "open-tty",
+            "show-limits",
+            "verbose",
+        ],
         long_values: &[
-            "arg-file", "delimiter", "eof", "max-args", "max-chars", "max-lines", "max-procs", "process-slot-var",
+            "arg-file",
+            "delimiter",
+            "eof",
+            "max-args",
+            "max-chars",
+            "max-lines",
+            "max-procs",
+            "process-slot-var",
             "replace",
         ],
         open_ended: true,
@@ -118,7 +128,13 @@ const LAUNCHERS: [Syntax; 11] = [
         values: "uCSa",
         long_flags: &["debug", "ignore-environment", "list-signal-handling", "null"],
         long_values: &[
-            "argv0", "block-signal", "chdir", "default-signal", "ignore-signal", "split-string", "unset",
+            "argv0",
+            "block-signal",
+            "chdir",
+            "default-signal",
+            "ignore-signal",
+            "split-string",
+            "unset",
         ],
         ..PLAIN
     },
@@ -135,8 +151,13 @@ pub(crate) fn peel(argv: &[String], open_ended: bool) -> Peeled {
     let Some(syntax) = LAUNCHERS.iter().find(|syntax| syntax.name == name) else {
         return Peeled::Whole;
     };
-    Reader { syntax, words: args.iter().rev().cloned().collect(), transparent: !syntax.changes, unknown: false }
-        .read(open_ended)
+    Reader {
+        syntax,
+        words: args.iter().rev().cloned().collect(),
+        transparent: !syntax.changes,
+        unknown: false,
+    }
+    .read(open_ended)
 }
 
 struct Reader<'a> {
@@ -181,7 +202,11 @@ impl Reader<'_> {
             self.words.truncate(1);
         }
         if self.words.is_empty() {
-            return if open_ended && !self.syntax.open_ended { Peeled::Opaque } else { Peeled::Whole };
+            return if open_ended && !self.syntax.open_ended {
+                Peeled::Opaque
+            } else {
+                Peeled::Whole
+            };
         }
         Peeled::Inner(Inner { argv: self.words, transparent: self.transparent, open_ended })
     }
@@ -196,13 +221,15 @@ impl Reader<'_> {
         let values = self.syntax.long_values.iter().filter(|option| option.starts_with(name));
         let candidates: Vec<&&str> = flags.clone().chain(values.clone()).collect();
         let exact = candidates.iter().find(|candidate| ***candidate == name);
-        let Some(full) = exact.or(if candidates.len() == 1 { candidates.first() } else { None }) else {
+        let Some(full) = exact.or(if candidates.len() == 1 { candidates.first() } else { None })
+        else {
             return false;
         };
         if self.syntax.long_flags.contains(*full) {
             return value.is_none();
         }
-        let optional = full.ends_with("-signal") || matches!(**full, "eof" | "max-lines" | "replace");
+        let optional =
+            full.ends_with("-signal") || matches!(**full, "eof" | "max-lines" | "replace");
         let letter = match **full {
             "split-string" => 'S',
             "chdir" => 'C',
@@ -326,7 +353,9 @@ mod tests {
             Peeled::Inner(inner) => inner.transparent,
             other => panic!("{line}: {other:?}"),
         };
-        assert!(transparent("timeout 5 ls") && transparent("env -u HOME ls") && transparent("nice ls"));
+        assert!(
+            transparent("timeout 5 ls") && transparent("env -u HOME ls") && transparent("nice ls")
+        );
         assert!(!transparent("env LD_PRELOAD=x ls"));
         assert!(!transparent("env -C /tmp ls"));
         assert!(!transparent("env -S 'ls'"));
@@ -343,7 +372,13 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_opaque() {
-        for line in ["env --surprise ls", "timeout --zzz 5 ls", "env -S 'a\\_b'", "/lib64/ld-linux-x86-64.so.2 /tmp/x", "env --i ls"] {
+        for line in [
+            "env --surprise ls",
+            "timeout --zzz 5 ls",
+            "env -S 'a\\_b'",
+            "/lib64/ld-linux-x86-64.so.2 /tmp/x",
+            "env --i ls",
+        ] {
             assert_eq!(peel(&words(line), false), Peeled::Opaque, "{line}");
         }
     }

@@ -10,7 +10,9 @@ use crate::operation::Operation;
 
 /// One chain per operation, from nothing to everything. The levels *mean different things*: the classifier rates each
 /// request, and the level says what the rating leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Denied.
@@ -131,7 +133,8 @@ impl Levels {
 
 impl From<BTreeMap<Operation, Level>> for Levels {
     fn from(map: BTreeMap<Operation, Level>) -> Self {
-        map.into_iter().fold(Self::bottom(), |levels, (operation, level)| levels.with(operation, level))
+        map.into_iter()
+            .fold(Self::bottom(), |levels, (operation, level)| levels.with(operation, level))
     }
 }
 
@@ -165,7 +168,13 @@ mod tests {
     #[test]
     fn an_obligation_lowers_and_never_raises() {
         let levels = Levels::bottom().with(Operation::RunBash, Level::Always);
-        assert_eq!(levels.clone().lower(Operation::RunBash, Level::Ask).get(Operation::RunBash), Level::Ask);
-        assert_eq!(levels.lower(Operation::GitPush, Level::Ask).get(Operation::GitPush), Level::Never);
+        assert_eq!(
+            levels.clone().lower(Operation::RunBash, Level::Ask).get(Operation::RunBash),
+            Level::Ask
+        );
+        assert_eq!(
+            levels.lower(Operation::GitPush, Level::Ask).get(Operation::GitPush),
+            Level::Never
+        );
     }
 }

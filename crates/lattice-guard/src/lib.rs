@@ -1,38 +1,66 @@
-//! Permission lattice of Nucleus (exports in progress).
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![deny(clippy::arithmetic_side_effects)]
 
 mod amount;
 mod budget;
+mod classifier;
 mod clause;
+mod command;
 mod command_pattern;
+mod cost;
+mod decide;
 mod delegation;
+mod explain;
+mod gate;
 mod git;
 mod host;
 mod invocation;
 mod isolation;
+mod judge;
 mod launcher;
 mod level;
+pub mod limits;
+mod model;
 mod name;
 mod operation;
+mod path;
 mod path_pattern;
+mod permissions;
 mod program;
+mod reason;
 mod rel_path;
+mod request;
 mod shell;
 mod split;
 mod time;
-pub mod limits;
+mod verdict;
 
 pub use amount::{AmountError, MicroUsd, Tokens};
 pub use budget::{BudgetLimits, BudgetView};
-pub use clause::{Atom, Clauses};
+pub use classifier::{Classifier, Risk, RiskData};
+pub use clause::{Atom, Clause, Clauses};
+pub use command::CommandLattice;
 pub use command_pattern::{ArgPattern, CommandPattern, CommandPatternError};
-pub use delegation::{DelegationDepth};
+pub use cost::{CostModel, ModelPrice, ModelUsage};
+pub use decide::{Decision, Envelope, Grant, GrantAuthority, Permit, decide, decide_with_grant};
+pub use delegation::DelegationDepth;
+pub use explain::{Explanation, Holder, explain};
+pub use gate::{Gate, GateMode, Label};
 pub use host::{Host, HostError, HostPattern, Hosts};
 pub use isolation::{IsolationFloor, IsolationLevel, IsolationShortfall, Layer, UnknownIsolation};
+pub use judge::judge;
 pub use level::{Level, Levels, UnknownLevel};
+pub use model::Models;
 pub use name::{Name, NameError, Names};
 pub use operation::{Operation, UnknownOperation};
+pub use path::{PathRules, Paths};
 pub use path_pattern::{PathPattern, PathPatternError};
-pub use program::{ResolvedProgram};
+pub use permissions::Permissions;
+pub use program::ResolvedProgram;
+pub use reason::{Dimension, Reason};
 pub use rel_path::{RelPath, RelPathError};
+pub use request::{Action, Method, PodContext, Request};
 pub use split::{CommandLine, split_command};
-pub use time::{TimeWindow};
+pub use time::TimeWindow;
+pub use verdict::{Cause, Obligation, Strictness, Verdict};

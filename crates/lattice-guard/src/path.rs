@@ -92,9 +92,10 @@ impl PathRules {
     }
 
     /// True if something beneath a directory may be let through: allow lists are left to the check of each file.
-    fn permits_beneath(&self, directory: &Candidate<'_>) -> bool {
-        !self.blocks.matches(directory)
-            && self.lists.iter().all(|list| list.has_allowed || list.holds(directory))
+    pub(crate) fn permits_search(&self, directory: &RelPath) -> bool {
+        let directory = Candidate::new(directory.as_str());
+        !self.blocks.matches(&directory)
+            && self.lists.iter().all(|list| list.has_allowed || list.holds(&directory))
     }
 }
 
@@ -118,7 +119,9 @@ impl From<Clauses<PathPattern>> for PathRules {
                 for atom in clause {
                     match atom {
                         Atom::Is(pattern) => allowed.push(pattern),
-                        Atom::Not(pattern) => excepted.push(PatternSet::new([pattern], Side::Block)),
+                        Atom::Not(pattern) => {
+                            excepted.push(PatternSet::new([pattern], Side::Block))
+                        }
                     }
                 }
                 List {
@@ -178,8 +181,7 @@ impl Paths {
             RelPath::parse(pattern.as_str().trim_start_matches('/'))
                 .is_ok_and(|text| classifier.sensitive(&text))
         };
-        let named: Vec<PathPattern> =
-            allowed.iter().flatten().filter(names).cloned().collect();
+        let named: Vec<PathPattern> = allowed.iter().flatten().filter(names).cloned().collect();
         let listed = allowed.map_or_else(PathRules::top, PathRules::only);
         Self { rules: listed.meet(&PathRules::except(blocked)), sensitive: PathRules::only(named) }
     }
@@ -217,7 +219,7 @@ impl Paths {
     /// # Errors
     /// The reason of the refusal.
     pub fn admit_search(&self, classifier: &Classifier, root: &RelPath) -> Result<(), Reason> {
-        if !self.rules.permits_beneath(&Candidate::new(root.as_str())) {
+        if !self.rules.permits_search(root) {
             return Err(self.refusal(root));
         }
         self.admit_sensitive(classifier, root)

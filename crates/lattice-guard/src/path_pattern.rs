@@ -325,7 +325,8 @@ mod tests {
 
     #[test]
     fn the_largest_patterns_still_compile_together() {
-        let widest = |index: usize| PathPattern::parse(&format!("{index:03}{}", "?*".repeat(500))).unwrap();
+        let widest =
+            |index: usize| PathPattern::parse(&format!("{index:03}{}", "?*".repeat(500))).unwrap();
         let patterns: Vec<_> = (0..PATH_PATTERNS_PER_SET).map(widest).collect();
         for side in [Side::Allow, Side::Block] {
             let set = PatternSet::new(&patterns, side);

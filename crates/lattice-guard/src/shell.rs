@@ -179,7 +179,9 @@ impl Scanner {
                     self.next();
                 }
             }
-            Some(c) if c.is_alphanumeric() || matches!(c, '_' | '@' | '*' | '#' | '?' | '!' | '-') => {
+            Some(c)
+                if c.is_alphanumeric() || matches!(c, '_' | '@' | '*' | '#' | '?' | '!' | '-') =>
+            {
                 self.word().dynamic = true;
                 while self.peek().is_some_and(|c| c.is_alphanumeric() || c == '_') {
                     self.next();
@@ -217,7 +219,8 @@ impl Scanner {
     }
 
     fn redirect(&mut self, c: char) {
-        let descriptor = |word: &Word| !word.quoted && word.text.bytes().all(|b| b.is_ascii_digit());
+        let descriptor =
+            |word: &Word| !word.quoted && word.text.bytes().all(|b| b.is_ascii_digit());
         if self.frame().word.as_ref().is_some_and(descriptor) {
             self.frame().word = None;
         }
@@ -258,8 +261,9 @@ impl Scanner {
         self.end_word();
         self.frame().redirect = None;
         let words = std::mem::take(&mut self.frame().words);
-        let starts_nothing =
-            |word: &Word| !word.dynamic && !word.quoted && is_reserved(&word.text) || is_assignment(&word.text);
+        let starts_nothing = |word: &Word| {
+            !word.dynamic && !word.quoted && is_reserved(&word.text) || is_assignment(&word.text)
+        };
         let mut words = words.into_iter().skip_while(starts_nothing).peekable();
         if words.peek().is_none() {
             return;
@@ -337,8 +341,22 @@ impl Scanner {
 fn is_reserved(word: &str) -> bool {
     matches!(
         word,
-        "!" | "{" | "}" | "if" | "then" | "else" | "elif" | "fi" | "do" | "done" | "while" | "until" | "time"
-            | "coproc" | "command" | "builtin" | "exec"
+        "!" | "{"
+            | "}"
+            | "if"
+            | "then"
+            | "else"
+            | "elif"
+            | "fi"
+            | "do"
+            | "done"
+            | "while"
+            | "until"
+            | "time"
+            | "coproc"
+            | "command"
+            | "builtin"
+            | "exec"
     )
 }
 
@@ -372,7 +390,10 @@ mod tests {
 
     #[test]
     fn every_simple_command_is_found() {
-        assert_eq!(commands("cd sub && cargo test 2>&1 | tail -5"), ["cd sub", "cargo test", "tail -5"]);
+        assert_eq!(
+            commands("cd sub && cargo test 2>&1 | tail -5"),
+            ["cd sub", "cargo test", "tail -5"]
+        );
         assert_eq!(commands("a;b|c&d||e\nf"), ["a", "b", "c", "d", "e", "f"]);
         assert_eq!(commands("if a; then b; else c; fi"), ["a", "b", "c"]);
         assert_eq!(commands("(a; b) && { c; }"), ["a", "b", "c"]);
@@ -424,7 +445,11 @@ mod tests {
 
     #[test]
     fn mentions_are_whole_words() {
-        assert!(mentions("x;git push", "git") && mentions("/usr/bin/git x", "git") && mentions("git", "git"));
+        assert!(
+            mentions("x;git push", "git")
+                && mentions("/usr/bin/git x", "git")
+                && mentions("git", "git")
+        );
         assert!(!mentions(".git/hooks digit gitk x.git git-lfs", "git"));
     }
 

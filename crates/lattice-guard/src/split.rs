@@ -84,8 +84,12 @@ pub(crate) fn read_words(text: &str, stars: Stars) -> Option<Vec<Word>> {
             },
             '*' if stars == Stars::NeedShell => return None,
             special if never_plain(special) => return None,
-            special if current.is_none() && matches!(special, '#' | '~' | '=' | '!') => return None,
-            '~' if current.as_ref().is_some_and(|word| word.text.ends_with([':', '='])) => return None,
+            special if current.is_none() && matches!(special, '#' | '~' | '=' | '!') => {
+                return None;
+            }
+            '~' if current.as_ref().is_some_and(|word| word.text.ends_with([':', '='])) => {
+                return None;
+            }
             plain => {
                 braces |= matches!(plain, '{' | '}');
                 current.get_or_insert_default().text.push(plain);
@@ -131,7 +135,11 @@ fn never_plain(c: char) -> bool {
     match c {
         '|' | '&' | ';' | '<' | '>' | '(' | ')' | '$' | '`' | '?' | '[' | ']' => true,
         // Soft hyphen, zero-width and bidirectional marks: a reader sees other words than the kernel would.
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => true,
+        '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' => true,
         _ => c.is_control() || c.is_whitespace(),
     }
 }
@@ -139,12 +147,14 @@ fn never_plain(c: char) -> bool {
 /// Words that are no programs, or not the same ones: reserved words, builtins, assignments.
 fn needs_shell_as_first(word: &str) -> bool {
     const SHELL_WORDS: [&str; 47] = [
-        ".", ":", "alias", "bg", "break", "builtin", "case", "cd", "command", "continue", "coproc", "declare",
-        "dirs", "do", "elif", "else", "esac", "eval", "exec", "exit", "export", "fg", "fi", "for", "function",
-        "hash", "if", "jobs", "local", "popd", "pushd", "read", "readonly", "return", "select", "set", "shift",
-        "source", "then", "times", "trap", "type", "typeset", "ulimit", "umask", "unset", "wait",
+        ".", ":", "alias", "bg", "break", "builtin", "case", "cd", "command", "continue", "coproc",
+        "declare", "dirs", "do", "elif", "else", "esac", "eval", "exec", "exit", "export", "fg",
+        "fi", "for", "function", "hash", "if", "jobs", "local", "popd", "pushd", "read",
+        "readonly", "return", "select", "set", "shift", "source", "then", "times", "trap", "type",
+        "typeset", "ulimit", "umask", "unset", "wait",
     ];
-    const MORE_SHELL_WORDS: [&str; 9] = ["{", "}", "done", "let", "shopt", "time", "unalias", "until", "while"];
+    const MORE_SHELL_WORDS: [&str; 9] =
+        ["{", "}", "done", "let", "shopt", "time", "unalias", "until", "while"];
     SHELL_WORDS.contains(&word) || MORE_SHELL_WORDS.contains(&word) || is_assignment(word)
 }
 
@@ -177,11 +187,17 @@ mod tests {
     fn plain_commands_split_as_a_shell_splits_them() {
         assert_eq!(argv("cargo test --release"), ["cargo", "test", "--release"]);
         assert_eq!(argv("  git   log\t-1 "), ["git", "log", "-1"]);
-        assert_eq!(argv(r#"git commit -m "it's \"done\" \\ \x""#), ["git", "commit", "-m", r#"it's "done" \ \x"#]);
+        assert_eq!(
+            argv(r#"git commit -m "it's \"done\" \\ \x""#),
+            ["git", "commit", "-m", r#"it's "done" \ \x"#]
+        );
         assert_eq!(argv(r"echo a\ b 'c d'e"), ["echo", "a b", "c de"]);
         assert_eq!(argv("echo '' \"\""), ["echo", "", ""]);
         assert_eq!(argv("grep '$HOME | x > y; *' f"), ["grep", "$HOME | x > y; *", "f"]);
-        assert_eq!(argv("git show HEAD~1 HEAD^ stash@{0}"), ["git", "show", "HEAD~1", "HEAD^", "stash@{0}"]);
+        assert_eq!(
+            argv("git show HEAD~1 HEAD^ stash@{0}"),
+            ["git", "show", "HEAD~1", "HEAD^", "stash@{0}"]
+        );
         assert_eq!(argv("git commit -m 'two\nlines'"), ["git", "commit", "-m", "two\nlines"]);
         assert_eq!(argv("x --a=b c=d e#f"), ["x", "--a=b", "c=d", "e#f"]);
         assert!(argv("").is_empty() && argv("  \t").is_empty());
@@ -195,11 +211,55 @@ mod tests {
     #[test]
     fn what_needs_a_shell_is_a_shell_command() {
         for text in [
-            "a; b", "a && b", "a || b", "a | b", "a & b", "a &", "a > f", "a 2>&1", "a < f", "a <<EOF", "a <(b)",
-            "$(a)", "`a`", "a $B", "a ${B}", "a \"$B\"", "a \"`b`\"", "a $'b'", "ls *.rs", "ls a?", "ls [ab]",
-            "ls {a,b}", "ls {1..3}", "ls ~", "a --x=~/y", "A=1 b", "A+=1 b", "a # b", "#a", "a\nb", "a\rb", "a\\\nb",
-            "a 'b", "a \"b", "a\\", "cd sub", "if a", "export A=1", "eval a", "exec a", ". f", "source f", "{ a",
-            "! a", "=a", "time a", "'cd' sub", "a\0b", "'a\0b'",
+            "a; b",
+            "a && b",
+            "a || b",
+            "a | b",
+            "a & b",
+            "a &",
+            "a > f",
+            "a 2>&1",
+            "a < f",
+            "a <<EOF",
+            "a <(b)",
+            "$(a)",
+            "`a`",
+            "a $B",
+            "a ${B}",
+            "a \"$B\"",
+            "a \"`b`\"",
+            "a $'b'",
+            "ls *.rs",
+            "ls a?",
+            "ls [ab]",
+            "ls {a,b}",
+            "ls {1..3}",
+            "ls ~",
+            "a --x=~/y",
+            "A=1 b",
+            "A+=1 b",
+            "a # b",
+            "#a",
+            "a\nb",
+            "a\rb",
+            "a\\\nb",
+            "a 'b",
+            "a \"b",
+            "a\\",
+            "cd sub",
+            "if a",
+            "export A=1",
+            "eval a",
+            "exec a",
+            ". f",
+            "source f",
+            "{ a",
+            "! a",
+            "=a",
+            "time a",
+            "'cd' sub",
+            "a\0b",
+            "'a\0b'",
         ] {
             assert!(shell(text), "{text:?}");
         }
@@ -207,7 +267,10 @@ mod tests {
 
     #[test]
     fn characters_that_look_like_blanks_are_not_read_as_letters() {
-        for blank in ['\u{a0}', '\u{2003}', '\u{3000}', '\u{200b}', '\u{202e}', '\u{feff}', '\u{85}', '\u{b}', '\u{1b}'] {
+        for blank in [
+            '\u{a0}', '\u{2003}', '\u{3000}', '\u{200b}', '\u{202e}', '\u{feff}', '\u{85}',
+            '\u{b}', '\u{1b}',
+        ] {
             assert!(shell(&format!("git{blank}push")), "{blank:?}");
             // Inside quotes they are data and the word is whole.
             assert_eq!(argv(&format!("echo 'a{blank}b'")), ["echo", &format!("a{blank}b")]);

@@ -55,7 +55,8 @@ impl TimeWindow {
     /// True if the instant is inside.
     #[must_use]
     pub const fn contains(&self, now_ms: u64) -> bool {
-        self.not_before_ms <= now_ms && (now_ms < self.not_after_ms || self.not_after_ms == u64::MAX)
+        self.not_before_ms <= now_ms
+            && (now_ms < self.not_after_ms || self.not_after_ms == u64::MAX)
     }
 
     /// The instants in both.
@@ -71,7 +72,8 @@ impl TimeWindow {
     #[must_use]
     pub const fn leq(&self, other: &Self) -> bool {
         self.is_empty()
-            || (other.not_before_ms <= self.not_before_ms && self.not_after_ms <= other.not_after_ms)
+            || (other.not_before_ms <= self.not_before_ms
+                && self.not_after_ms <= other.not_after_ms)
     }
 }
 
@@ -111,7 +113,8 @@ mod tests {
         assert_eq!(TimeWindow::new(20, 10), TimeWindow::bottom());
         assert_eq!(TimeWindow::new(10, 20).meet(&TimeWindow::new(20, 30)), TimeWindow::bottom());
         assert_eq!(TimeWindow::new(u64::MAX, u64::MAX), TimeWindow::bottom());
-        let read: TimeWindow = serde_json::from_str(r#"{"not_before_ms":9,"not_after_ms":3}"#).unwrap();
+        let read: TimeWindow =
+            serde_json::from_str(r#"{"not_before_ms":9,"not_after_ms":3}"#).unwrap();
         assert_eq!(read, TimeWindow::bottom());
         assert!(!TimeWindow::bottom().contains(0));
     }
