@@ -28,7 +28,7 @@ pub mod review;
 mod session;
 mod stage;
 mod text;
-mod tree;
+pub(crate) mod tree;
 
 pub use admit::{Workspace, WorkspaceRefusal, admit};
 pub use apply::{AppliedChange, ApplyOptions, ApplyReport, Conflict, HeldChange, apply};

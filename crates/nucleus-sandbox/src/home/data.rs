@@ -1,0 +1,85 @@
+//! The data file, parsed.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+const TEXT: &str = include_str!("../../data/agents.toml");
+/// Version of the file that this code reads.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Data {
+    pub(super) version: u32,
+    pub(super) context: ContextData,
+    pub(super) agent: Vec<AgentData>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContextData {
+    pub(super) names: Vec<String>,
+    pub(super) user: Vec<String>,
+    pub(super) skip: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentData {
+    pub(super) name: String,
+    pub(super) directories: Vec<String>,
+    pub(super) strip: Vec<String>,
+    pub(super) state: Option<String>,
+    pub(super) keep: Vec<String>,
+    #[serde(default)]
+    pub(super) set: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    pub(super) set_default: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    pub(super) project: BTreeMap<String, serde_json::Value>,
+    pub(super) mcp: Vec<McpPlace>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct McpPlace {
+    pub(super) file: String,
+    pub(super) key: String,
+}
+
+/// The data of this build. A test holds that the file parses, so the empty value is never seen.
+pub(super) fn data() -> &'static Data {
+    static DATA: OnceLock<Data> = OnceLock::new();
+    DATA.get_or_init(|| {
+        toml::from_str(TEXT).ok().filter(|d: &Data| d.version == VERSION).unwrap_or_default()
+    })
+}
+
+pub(super) fn agent(name: &str) -> Option<&'static AgentData> {
+    data().agent.iter().find(|a| a.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_parses_and_names_no_credential() {
+        let parsed: Data = toml::from_str(TEXT).unwrap();
+        assert_eq!(parsed.version, VERSION);
+        let claude = agent("claude").unwrap();
+        let words =
+            ["credential", "oauth", "token", "apikey", "secret", "hook", "permission", "mcp"];
+        for key in claude.keep.iter().chain(claude.set.keys()).chain(claude.project.keys()) {
+            assert!(words.iter().all(|w| !key.to_lowercase().contains(w)), "{key}");
+        }
+        for dir in &claude.directories {
+            assert!(
+                dir.matches('/').count() == 1,
+                "{dir}: a leaf, not the client's whole directory"
+            );
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Making and refreshing an agent's home.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+use serde_json::Value;
+
+use super::data::{AgentData, agent};
+use super::{json, markdown};
+use crate::workspace::tree::{Tree, entries_of, is_absent, stat_at};
+use crate::workspace::{NodeKind, TreePath, escape};
+
+/// Largest single file seeded.
+const FILE_BYTES: u64 = 1024 * 1024;
+/// Most bytes and files seeded from one directory.
+const DIRECTORY_BYTES: u64 = 32 * 1024 * 1024;
+const DIRECTORY_FILES: usize = 2000;
+const DEPTH_LEVELS: usize = 8;
+
+/// An agent's home on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeededHome {
+    /// Its directory.
+    pub path: PathBuf,
+    /// What the user should know: MCP servers and files that were not carried over.
+    pub notes: Vec<String>,
+}
+
+/// Why a home could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HomeError {
+    /// Misuse: no such agent in the data file.
+    #[error("there is no agent adapter {name:?}")]
+    UnknownAgent {
+        /// What was asked for.
+        name: String,
+    },
+    /// Unavailable: a system call failed.
+    #[error("cannot prepare the agent's home {}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Makes (or finds) the home of an agent for a workspace below `state_dir/homes` and refreshes what is seeded in it.
+/// `owner` is the pod's uid and gid on a root host. What the agent wrote elsewhere in the home stays.
+///
+/// # Errors
+/// [`HomeError`]; a half-refreshed home is completed by the next call.
+pub fn seed(
+    name: &str,
+    workspace: &Path,
+    state_dir: &Path,
+    host_home: &Path,
+    owner: Option<(u32, u32)>,
+) -> Result<SeededHome, HomeError> {
+    let data = agent(name).ok_or_else(|| HomeError::UnknownAgent { name: name.to_owned() })?;
+    let homes = state_dir.join("homes");
+    let path = homes.join(format!("{name}-{}", workspace_hash(workspace)));
+    let failed = |source: io::Error| HomeError::Io { path: path.clone(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&homes).map_err(failed)?;
+    match fs::DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    let mut seeding = Seeding {
+        home: Tree::open(&path).map_err(failed)?,
+        owner: owner.map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid))),
+        data,
+        notes: Vec::new(),
+    };
+    seeding.own(seeding.home.fd()).map_err(failed)?;
+    for directory in &data.directories {
+        seeding.directory(directory, &host_home.join(directory)).map_err(failed)?;
+    }
+    if let Some(state) = &data.state {
+        seeding.state(state, &host_home.join(state), workspace).map_err(failed)?;
+    }
+    seeding.list_servers(workspace, host_home);
+    Ok(SeededHome { path, notes: seeding.notes })
+}
+
+/// Short name of a workspace in Nucleus's state directory.
+#[must_use]
+pub fn workspace_hash(workspace: &Path) -> String {
+    let hash = digest(&SHA256, workspace.as_os_str().as_bytes());
+    hash.as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+struct Seeding {
+    home: Tree,
+    owner: Option<(Uid, Gid)>,
+    data: &'static AgentData,
+    notes: Vec<String>,
+}
+
+impl Seeding {
+    fn own(&self, fd: impl std::os::fd::AsFd) -> io::Result<()> {
+        if let Some((uid, gid)) = self.owner {
+            rustix::fs::fchown(fd, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+
+    /// Opens a directory of the home, making it; whatever else is in its place is removed.
+    fn make(&self, path: &TreePath) -> io::Result<OwnedFd> {
+        let mut at = TreePath::root();
+        for name in path.names() {
+            let dir = self.home.dir(&at)?;
+            at = at.child(name);
+            match rustix::fs::mkdirat(&dir, name, Mode::RWXU) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => {
+                    let is_dir = self
+                        .home
+                        .stat(&at)?
+                        .is_some_and(|s| NodeKind::of(&s) == NodeKind::Directory);
+                    if !is_dir {
+                        rustix::fs::unlinkat(&dir, name, AtFlags::empty())?;
+                        rustix::fs::mkdirat(&dir, name, Mode::RWXU)?;
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.own(self.home.dir(&at)?)?;
+        }
+        self.home.dir(path)
+    }
+
+    /// Replaces one seeded directory by the host's.
+    fn directory(&mut self, name: &str, host: &Path) -> io::Result<()> {
+        let path = TreePath::parse(name.as_bytes()).unwrap_or_default();
+        let dir = self.make(&path)?;
+        empty(&dir, 0)?;
+        let from = match Tree::open(host) {
+            Ok(from) => from,
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut left = (DIRECTORY_BYTES, DIRECTORY_FILES);
+        self.copy(&from, &TreePath::root(), &path, &mut left, 0)
+    }
+
+    fn copy(
+        &mut self,
+        from: &Tree,
+        dir: &TreePath,
+        to: &TreePath,
+        left: &mut (u64, usize),
+        depth: usize,
+    ) -> io::Result<()> {
+        let target = self.make(to)?;
+        for entry in from.entries(dir)? {
+            let path = dir.child(&entry.name);
+            let Some(stat) = from.stat(&path)? else { continue };
+            match NodeKind::of(&stat) {
+                NodeKind::Directory if depth < DEPTH_LEVELS => {
+                    self.copy(from, &path, &to.child(&entry.name), left, depth.saturating_add(1))?;
+                }
+                NodeKind::File => {
+                    let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+                    if size > FILE_BYTES || size > left.0 || left.1 == 0 {
+                        self.notes.push(format!(
+                            "{} is too large for the agent's home and was left out",
+                            to.child(&entry.name)
+                        ));
+                        continue;
+                    }
+                    *left = (left.0.saturating_sub(size), left.1.saturating_sub(1));
+                    let mut bytes = Vec::new();
+                    from.file(&path)?.take(FILE_BYTES).read_to_end(&mut bytes)?;
+                    let bytes = self.stripped(&entry.name, bytes);
+                    let mode = Mode::RUSR | Mode::WUSR | Mode::from_raw_mode(stat.st_mode & 0o100);
+                    self.write(&target, &entry.name, &bytes, mode)?;
+                }
+                _ => self
+                    .notes
+                    .push(format!("{} is no plain file and was left out", to.child(&entry.name))),
+            }
+        }
+        Ok(())
+    }
+
+    fn stripped(&self, name: &std::ffi::OsStr, bytes: Vec<u8>) -> Vec<u8> {
+        let markdown = name.as_bytes().to_ascii_lowercase().ends_with(b".md");
+        match String::from_utf8(bytes) {
+            Ok(text) if markdown => markdown::strip(&text, &self.data.strip).into_bytes(),
+            Ok(text) => text.into_bytes(),
+            Err(other) => other.into_bytes(),
+        }
+    }
+
+    /// Writes a file under a new name and moves it in place: a link the agent left there is replaced, not followed.
+    fn write(
+        &self,
+        dir: &OwnedFd,
+        name: &std::ffi::OsStr,
+        bytes: &[u8],
+        mode: Mode,
+    ) -> io::Result<()> {
+        let temporary = ".nucleus-seed";
+        if stat_at(std::os::fd::AsFd::as_fd(dir), std::ffi::OsStr::new(temporary))?.is_some() {
+            rustix::fs::unlinkat(dir, temporary, AtFlags::empty())?;
+        }
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat(dir, temporary, flags, mode)?);
+        file.write_all(bytes)?;
+        self.own(&file)?;
+        rustix::fs::renameat(dir, temporary, dir, name)?;
+        Ok(())
+    }
+
+    fn state(&mut self, name: &str, host: &Path, workspace: &Path) -> io::Result<()> {
+        let path = TreePath::parse(name.as_bytes()).unwrap_or_default();
+        let own = self.home.file(&path).map(json::parse).unwrap_or_default();
+        let merged = json::merge(own, &json::read(host), self.data, &workspace.to_string_lossy());
+        let text = serde_json::to_vec(&Value::Object(merged)).map_err(io::Error::other)?;
+        let (dir, file) = self.home.parent(&path)?;
+        self.write(&dir, file, &text, Mode::RUSR | Mode::WUSR)
+    }
+
+    fn list_servers(&mut self, workspace: &Path, host_home: &Path) {
+        let workspace_text = workspace.to_string_lossy();
+        for place in &self.data.mcp {
+            let file =
+                match (place.file.strip_prefix("~/"), place.file.strip_prefix("{workspace}/")) {
+                    (Some(rest), _) => host_home.join(rest),
+                    (_, Some(rest)) => workspace.join(rest),
+                    _ => continue,
+                };
+            // Following a link here only reads names for the user's own eyes.
+            for server in json::names(&json::read(&file), &place.key, &workspace_text) {
+                let shown = place.file.replace("{workspace}/", "");
+                self.notes
+                    .push(format!("MCP server {} of {shown} is not carried over", escape(&server)));
+            }
+        }
+        self.notes.dedup();
+    }
+}
+
+/// Empties a held directory, links not followed.
+fn empty(dir: &OwnedFd, depth: usize) -> io::Result<()> {
+    let again = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    for entry in entries_of(rustix::fs::openat(dir, ".", again, Mode::empty())?)? {
+        let Some(stat) = stat_at(std::os::fd::AsFd::as_fd(dir), &entry.name)? else { continue };
+        if NodeKind::of(&stat) == NodeKind::Directory {
+            if depth > crate::workspace::limits::DEPTH_LEVELS {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            if stat.st_mode & 0o700 != 0o700 {
+                rustix::fs::chmodat(dir, &entry.name, Mode::RWXU, AtFlags::empty())?;
+            }
+            empty(
+                &rustix::fs::openat(dir, &entry.name, again, Mode::empty())?,
+                depth.saturating_add(1),
+            )?;
+            rustix::fs::unlinkat(dir, &entry.name, AtFlags::REMOVEDIR)?;
+        } else {
+            rustix::fs::unlinkat(dir, &entry.name, AtFlags::empty())?;
+        }
+    }
+    Ok(())
+}
