@@ -11,7 +11,7 @@ use lattice_guard::{
 use nucleus_log::{Durability, Phase};
 use nucleus_wire::control::ApprovalMode;
 use nucleus_wire::control::{FeedEvent, FeedStatus};
-use nucleus_wire::tool::{CommandInput, Run, ToolArgError, ToolCall, ToolName, WorkspaceRoot};
+use nucleus_wire::tool::{ToolArgError, ToolCall, ToolName, WorkspaceRoot};
 use serde_json::Value;
 
 use crate::budget::AtomicBudget;
@@ -21,7 +21,7 @@ use crate::digest::Digest;
 use crate::error::ExecutorError;
 use crate::port::{Exit, NoProgress, Progress};
 use crate::result::{Ending, ToolResult};
-use crate::room::{Asked, NotRecorded, Parsed, Ruling};
+use crate::room::{Asked, Denied, NotRecorded, Parsed, Recorded, Ruling};
 use crate::sandbox::Sandbox;
 use crate::session::Verdict;
 
@@ -190,9 +190,7 @@ impl Executor {
                 ToolName::Edit => open(Operation::EditFiles),
                 ToolName::Glob => open(Operation::GlobSearch),
                 ToolName::Grep => open(Operation::GrepSearch),
-                ToolName::Run | ToolName::JobOutput | ToolName::JobStop => {
-                    open(Operation::RunBash)
-                }
+                ToolName::Run | ToolName::JobOutput | ToolName::JobStop => open(Operation::RunBash),
                 ToolName::ApprovalsStatus => {
                     self.sandbox().approvals().mode() != ApprovalMode::None
                 }
@@ -247,28 +245,34 @@ impl Executor {
         cancel: &Cancel,
         progress: &dyn Progress,
     ) -> ToolResult {
-        let mut identified = match parsed.identify(caller, self) {
-            Ok(identified) => identified,
-            Err(denied) => return denied.settle(self),
-        };
+        match self.admit(parsed, caller, cancel) {
+            Ok(recorded) => recorded.act(self, cancel, progress).settle(self),
+            Err(denied) => denied.settle(self),
+        }
+    }
+
+    /// Walks the rooms up to the recorded intent.
+    pub(crate) fn admit(
+        &self,
+        parsed: Parsed,
+        caller: &Caller,
+        cancel: &Cancel,
+    ) -> Result<Recorded, Denied> {
+        let mut identified = parsed.identify(caller, self)?;
         // A call goes round again only when the label grew meanwhile, which happens at most twice in a task.
         loop {
             let permitted = match identified.decide(self) {
                 Ruling::Allow(permitted) => permitted,
-                Ruling::Deny(denied) => return denied.settle(self),
+                Ruling::Deny(denied) => return Err(denied),
                 Ruling::NeedsApproval(parked) => match parked.ask(self, cancel) {
                     Asked::Granted(permitted) => permitted,
-                    Asked::NotGranted(denied) => return denied.settle(self),
+                    Asked::NotGranted(denied) => return Err(denied),
                 },
             };
-            let reserved = match permitted.reserve(self) {
-                Ok(reserved) => reserved,
-                Err(denied) => return denied.settle(self),
-            };
-            match reserved.record(self) {
-                Ok(recorded) => return recorded.act(self, cancel, progress).settle(self),
+            match permitted.reserve(self)?.record(self) {
+                Ok(recorded) => return Ok(recorded),
                 Err(NotRecorded::Stale(again)) => identified = again,
-                Err(NotRecorded::Denied(denied)) => return denied.settle(self),
+                Err(NotRecorded::Denied(denied)) => return Err(denied),
             }
         }
     }
@@ -291,6 +295,7 @@ fn inside(path: &Path) -> String {
 fn policy_digest(envelope: &Envelope) -> Digest {
     // Serialisation of these types is deterministic and has no failing case; an empty text would only ever make two
     // policies look the same in the log, and grants are bound to the task besides.
-    let parts = (envelope.permissions(), envelope.classifier(), envelope.gate());
+    let gate = envelope.gate();
+    let parts = (envelope.permissions(), envelope.classifier(), gate.mode(), gate.armed());
     Digest::of(&serde_json::to_vec(&parts).unwrap_or_default())
 }

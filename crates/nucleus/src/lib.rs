@@ -1,21 +1,29 @@
-//! The enforcement point of Nucleus.
+#![doc = include_str!("../README.md")]
 
 mod approval;
 mod budget;
 mod caller;
 mod cancel;
 mod clock;
+mod command;
 mod digest;
 mod effect;
+mod error;
+mod executor;
 mod flood;
 mod jobs;
 mod limits;
+mod model;
+mod open;
 mod pool;
 mod port;
 mod recorder;
 mod refusal;
 mod result;
+pub mod room;
+mod sandbox;
 mod sanitize;
+mod session;
 mod sync;
 mod tools;
 
@@ -26,7 +34,11 @@ pub use budget::{Amount, AtomicBudget, BudgetExceeded, BudgetUnit, Reservation};
 pub use caller::{BadPrincipal, Caller, Channel, Principal};
 pub use cancel::Cancel;
 pub use clock::SystemClock;
+pub use command::CommandTicket;
 pub use digest::Digest;
+pub use error::ExecutorError;
+pub use executor::{Executor, RunOutput};
+pub use model::{ModelCallRequest, ModelTicket, ModelUsage};
 pub use pool::{Busy, Pool};
 pub use port::{
     Approver, Clock, Exit, Feed, NoProgress, Program, Progress, RunSpec, Runner, RunnerError,
@@ -35,3 +47,4 @@ pub use port::{
 pub use recorder::Recorder;
 pub use refusal::{Refusal, Unexpected, fail_closed};
 pub use result::{Ending, ToolResult};
+pub use sandbox::{Sandbox, SandboxParts};

@@ -1,6 +1,6 @@
 //! Model calls: effects like any other, through the same rooms.
 
-use lattice_guard::{Action, Decision, Request, decide};
+use lattice_guard::{Action, Decision, Name, Request, decide};
 use nucleus_log::{Durability, Phase};
 use nucleus_wire::control::{FeedEvent, FeedStatus};
 use nucleus_wire::display::escape_short;
@@ -127,15 +127,12 @@ impl Executor {
         clamp: impl Fn(Amount) -> Result<Amount, Refusal>,
     ) -> Result<Reservation, Refusal> {
         let sandbox = self.sandbox();
-        let action = Action::ModelCall {
-            provider: request.provider.clone(),
-            model: request.model.clone(),
-        };
+        let action =
+            Action::ModelCall { provider: name(&request.provider)?, model: name(&request.model)? };
         let judged = Request::new(action, sandbox.inner.pod);
-        let now_ms = sandbox.inner.clock.wall_ms();
+        let now_ms = sandbox.inner.now_ms();
         let view = budget_view(self);
-        // Held over the decision only: a model call joins nothing that a later decision could miss.
-        let permit = match decide(self.envelope(), &sandbox.label(), &judged, now_ms, &view) {
+        let permit = match decide(self.envelope(), sandbox.label(), &judged, now_ms, &view) {
             Decision::Allow(permit) => permit,
             Decision::Deny(reason) => {
                 return Err(Refusal::new(reason.code(), "policy", reason.agent_text()));
@@ -199,4 +196,11 @@ impl Executor {
         });
         refusal
     }
+}
+
+fn name(text: &str) -> Result<Name, Refusal> {
+    Name::parse(text).map_err(|_| {
+        let text = "Refused: a model's and a provider's name is 1 to 128 printable characters.";
+        Refusal::new("deny.model.name", "policy", text)
+    })
 }

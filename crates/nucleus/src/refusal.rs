@@ -53,6 +53,9 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.contains(self.code) {
+            return f.write_str(&self.text);
+        }
         write!(f, "{} [{}]", self.text, self.code)
     }
 }
@@ -64,7 +67,7 @@ pub enum Unexpected {
     /// The intent could not be made durable.
     #[error("the audit log did not take the entry")]
     Log(#[source] nucleus_log::AppendError),
-    /// An earlier entry failed; the log takes no more.
+    /// What a human should approve could not be pinned down.
     #[error("the canonical arguments could not be made: {what}")]
     Canonical {
         /// Which part.

@@ -57,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) task: String,
     /// Begins every request id: two processes that write one log, one after the other, never make the same.
     run: String,
+    /// Wall and monotonic time when the task began.
+    began: (u64, u64),
     pub(crate) workspace: Workspace,
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) pod: PodContext,
@@ -86,15 +88,16 @@ impl Sandbox {
             approvals,
             label,
         } = parts;
-        let approvals =
-            ApprovalBook::new(approvals, &task, recorder.clone(), Arc::clone(&clock));
+        let approvals = ApprovalBook::new(approvals, &task, recorder.clone(), Arc::clone(&clock));
         let sanitizer = Sanitizer::new(&workspace.path, home.as_deref());
-        let run = format!("{:x}", clock.wall_ms());
+        let began = (clock.wall_ms(), clock.monotonic_ns());
+        let run = format!("{:x}", began.0);
         let jobs = Arc::new(Jobs::default());
         Self {
             inner: Arc::new(Inner {
                 task,
                 run,
+                began,
                 workspace,
                 runner,
                 pod,
@@ -164,6 +167,14 @@ impl fmt::Debug for Sandbox {
 }
 
 impl Inner {
+    /// The time for deadlines: the wall clock, but never less than the time since the task began, so that setting the
+    /// clock back lengthens nothing.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let (wall_ms, monotonic_ns) = self.began;
+        let passed_ms = self.clock.monotonic_ns().saturating_sub(monotonic_ns) / 1_000_000;
+        self.clock.wall_ms().max(wall_ms.saturating_add(passed_ms))
+    }
+
     /// Number and request id of the next call.
     pub(crate) fn next_call(&self) -> (u64, String) {
         let number = self.session.next_call();

@@ -24,8 +24,10 @@ pub(crate) struct Subject<'a> {
     pub(crate) target: &'a str,
     /// Operation that needs approval.
     pub(crate) operation: &'static str,
-    /// Rule that asks.
+    /// Rule that asks first.
     pub(crate) rule: &'static str,
+    /// Every rule that asks, in words.
+    pub(crate) because: &'a str,
 }
 
 /// A request for approval. Its digest covers everything that is shown and everything that will be used.
@@ -49,6 +51,7 @@ struct Canonical<'a> {
     policy: String,
     operation: &'a str,
     rule: &'a str,
+    because: &'a str,
     call: &'a ToolCall,
     argv: Option<&'a [String]>,
     operands: &'a Operands,
@@ -63,6 +66,7 @@ impl ApprovalRequest {
             policy: subject.policy.hex(),
             operation: subject.operation,
             rule: subject.rule,
+            because: subject.because,
             call: subject.call,
             argv: subject.argv,
             operands,

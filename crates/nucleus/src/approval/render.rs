@@ -22,7 +22,7 @@ const MAX_FILES: usize = 20;
 pub(crate) fn rendering(subject: &Subject<'_>, operands: &Operands) -> String {
     let mut out = String::new();
     line(&mut out, &format!("{} wants: {}", subject.principal, subject.operation));
-    line(&mut out, &format!("asked by rule: {}", subject.rule));
+    line(&mut out, &format!("because: {}", escape(subject.because)));
     match subject.call {
         ToolCall::Run(run) => {
             let argv: Vec<&str> =

@@ -52,9 +52,9 @@ impl Identified {
             return Ruling::Allow(Permitted { identified: self, clearance: Clearance::OwnTask });
         };
         let label = sandbox.label();
-        let now_ms = sandbox.inner.clock.wall_ms();
+        let now_ms = sandbox.inner.now_ms();
         let view = budget_view(executor);
-        match decide(executor.envelope(), &label, request, now_ms, &view) {
+        match decide(executor.envelope(), label, request, now_ms, &view) {
             Decision::Allow(permit) => {
                 let clearance = Clearance::Permit { permit, decided_under: label, grant: None };
                 Ruling::Allow(Permitted { identified: self, clearance })

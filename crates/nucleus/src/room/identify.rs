@@ -1,6 +1,10 @@
-use lattice_guard::{Action, RelPath, Request, ResolvedProgram, split_command};
+use std::fs::File;
+use std::io::Read;
+
+use lattice_guard::{Action, Operation, RelPath, Request, ResolvedProgram, split_command};
 use nucleus_wire::display::escape_short;
 use nucleus_wire::tool::{CommandInput, ToolCall, ToolName};
+use rustix::fs::OFlags;
 
 use super::deny::Denied;
 use super::parse::Parsed;
@@ -12,7 +16,10 @@ use crate::limits::MAX_TARGET_CHARS;
 use crate::recorder::CallRecord;
 use crate::refusal::Refusal;
 use crate::sandbox::Sandbox;
-use crate::tools::{Located, Resolver, ToolError};
+use crate::tools::{Kind, Resolver, ToolError};
+
+/// Longest `HEAD` file that is looked at.
+const MAX_HEAD_BYTES: u64 = 4_096;
 
 /// A call with its caller bound and its names resolved: what it would touch, not what it says.
 #[derive(Debug)]
@@ -82,7 +89,9 @@ fn argv(call: &ToolCall) -> Vec<String> {
 fn subject(call: &ToolCall, argv: &[String], sandbox: &Sandbox) -> Result<Subject, ToolError> {
     let inner = &*sandbox.inner;
     let resolver = Resolver::new(&inner.workspace);
-    let real = |path: &RelPath| resolver.locate(in_pod(path.as_str())).and_then(rel_path);
+    let real = |path: &RelPath| {
+        resolver.locate(in_pod(path.as_str())).and_then(|located| rel_path(located.real))
+    };
     let action = match call {
         ToolCall::Read(read) => Action::Read { path: real(&read.path)? },
         ToolCall::Write(write) => Action::Write { path: real(&write.path)? },
@@ -98,14 +107,53 @@ fn subject(call: &ToolCall, argv: &[String], sandbox: &Sandbox) -> Result<Subjec
             return Ok(Subject::OwnTask);
         }
     };
-    Ok(Subject::Request(Request::new(action, inner.pod)))
+    let request = Request::new(action, inner.pod);
+    let git = [Operation::GitCommit, Operation::GitPush];
+    let branch = match call {
+        ToolCall::Run(run) if git.iter().any(|git| request.operations().contains(git)) => {
+            current_branch(&resolver, &run.cwd)
+        }
+        _ => None,
+    };
+    Ok(Subject::Request(match branch {
+        Some(branch) => request.on_branch(&branch),
+        None => request,
+    }))
 }
 
-fn rel_path(located: Located) -> Result<RelPath, ToolError> {
-    if located.real.is_empty() {
+fn rel_path(real: String) -> Result<RelPath, ToolError> {
+    if real.is_empty() {
         return Ok(RelPath::root());
     }
-    RelPath::parse(&located.real).map_err(|_| ToolError::Escape { path: located.real })
+    RelPath::parse(&real).map_err(|_| ToolError::Escape { path: real })
+}
+
+/// The branch that git would find from `cwd`, read as text: nothing of an agent's tree is executed here. `None` for a
+/// detached head, a linked worktree, and whatever is no plain file.
+fn current_branch(resolver: &Resolver<'_>, cwd: &RelPath) -> Option<String> {
+    let mut directory = Some(in_pod(cwd.as_str()));
+    while let Some(here) = directory {
+        let git = if here.is_empty() { ".git".to_owned() } else { format!("{here}/.git") };
+        if resolver.locate(&git).is_ok_and(|found| found.kind != Kind::Missing) {
+            let head = read_small(resolver, &format!("{git}/HEAD"))?;
+            return head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
+        }
+        directory = match here.rsplit_once('/') {
+            Some((parent, _)) => Some(parent),
+            None if here.is_empty() => None,
+            None => Some(""),
+        };
+    }
+    None
+}
+
+fn read_small(resolver: &Resolver<'_>, path: &str) -> Option<String> {
+    let located = resolver.locate(path).ok().filter(|found| found.kind == Kind::File)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = resolver.act(|| resolver.open_real(&located.real, flags)).ok().flatten()?;
+    let mut text = String::new();
+    File::from(file).take(MAX_HEAD_BYTES).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// The file behind `argv[0]`; what cannot be found is judged by its name and fails when it is started.

@@ -4,8 +4,8 @@ use nucleus_wire::control::{ApprovalMode, FeedEvent, FeedStatus};
 use super::decide::{Clearance, GrantUse, Permitted, budget_view};
 use super::deny::Denied;
 use super::identify::{Identified, Subject};
-use crate::approval::{ApprovalRequest, Operands, SettledAs, Submitted};
 use crate::approval;
+use crate::approval::{ApprovalRequest, Operands, SettledAs, Submitted};
 use crate::cancel::Cancel;
 use crate::executor::Executor;
 use crate::refusal::{Refusal, Unexpected};
@@ -89,12 +89,9 @@ impl Parked {
         let inner = &*executor.sandbox().inner;
         let identified = &self.identified;
         let argv = (!identified.argv.is_empty()).then_some(identified.argv.as_slice());
-        let operands = Operands::of(
-            &identified.call,
-            argv,
-            &inner.workspace,
-            inner.runner.as_ref(),
-        )?;
+        let operands =
+            Operands::of(&identified.call, argv, &inner.workspace, inner.runner.as_ref())?;
+        let because = self.obligation.operator_text();
         let subject = approval::Subject {
             task: &inner.task,
             principal: &identified.record.principal,
@@ -104,6 +101,7 @@ impl Parked {
             target: &identified.record.target,
             operation: self.obligation.operation().name(),
             rule: self.obligation.code(),
+            because: &because,
         };
         ApprovalRequest::new(&subject, &operands)
     }
@@ -119,10 +117,10 @@ impl Parked {
         let request = request.with_digest(*grant.request.as_bytes());
         let cleared = executor.authority().grant(&request, &obligation);
         let label = executor.sandbox().label();
-        let now_ms = executor.sandbox().inner.clock.wall_ms();
+        let now_ms = executor.sandbox().inner.now_ms();
         let view = budget_view(executor);
         let decision =
-            decide_with_grant(executor.envelope(), &label, &request, now_ms, &view, cleared);
+            decide_with_grant(executor.envelope(), label, &request, now_ms, &view, cleared);
         let identified = Identified { subject: Subject::Request(request), ..identified };
         match decision {
             Decision::Allow(permit) => {
@@ -131,9 +129,7 @@ impl Parked {
                 Redeemed::Permitted(Permitted { identified, clearance })
             }
             // The label changed since: another rule asks now, which the human has not seen.
-            Decision::NeedsApproval(obligation) => {
-                Redeemed::Again(Self { identified, obligation })
-            }
+            Decision::NeedsApproval(obligation) => Redeemed::Again(Self { identified, obligation }),
             Decision::Deny(reason) => {
                 let refusal = Refusal::new(reason.code(), "policy", reason.agent_text());
                 Redeemed::Denied(Denied::new(identified.number, identified.record, refusal))
@@ -166,18 +162,18 @@ impl Parked {
 
     fn nobody(self) -> Denied {
         let text = format!(
-            "{} Nobody can approve in this run, so it is refused. Do not retry; do the rest of the task without it \
-             and say what is left for the user to do.",
-            self.obligation.agent_text()
+            "Needs approval: {}. Nobody can approve in this run, so it is refused. Do not retry; do the rest of the \
+             task without it and say what is left for the user to do.",
+            self.obligation.operator_text()
         );
         self.required(None, text)
     }
 
     fn pending(self, id: String) -> Denied {
         let text = format!(
-            "{} A person is being asked: pending {id}. Go on with other work, then make the same call again \
-             unchanged; approvals_status tells where it stands.",
-            self.obligation.agent_text()
+            "Needs approval: {}. A person is being asked: pending {id}. Go on with other work, then make the same \
+             call again unchanged; approvals_status tells where it stands.",
+            self.obligation.operator_text()
         );
         self.required(Some(id), text)
     }
@@ -209,9 +205,10 @@ impl Parked {
     }
 
     fn full(self) -> Denied {
-        let text = "Refused: too many requests wait for a person already. Wait until they are answered \
+        let text =
+            "Refused: too many requests wait for a person already. Wait until they are answered \
                     (approvals_status), and ask for less."
-            .to_owned();
+                .to_owned();
         self.deny("deny.approval.too_many", text)
     }
 }

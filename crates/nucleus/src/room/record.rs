@@ -69,16 +69,20 @@ impl Reserved {
             event.approval_id = Some(id.clone());
             event.grant_nonce = Some(nonce.hex());
         }
-        let durability = if changes_something(call.name()) {
-            Durability::Durable
-        } else {
-            Durability::Written
-        };
+        let durability =
+            if changes_something(call.name()) { Durability::Durable } else { Durability::Written };
         if let Err(error) = sandbox.recorder().append(&event, durability) {
             return Err(NotRecorded::Denied(Denied::failed(number, record, &error)));
         }
         let open = Open::new(sandbox, reservation, record, number, grant.is_some());
         Ok(Recorded { call, permit, open })
+    }
+}
+
+impl Recorded {
+    /// For an effect that is done elsewhere.
+    pub(crate) fn into_open(self) -> Open {
+        self.open
     }
 }
 

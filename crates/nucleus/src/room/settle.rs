@@ -26,7 +26,6 @@ impl Acted {
 
 fn done(executor: &Executor, call: &ToolCall, open: Open, report: EffectReport) -> ToolResult {
     let duration_ms = open.elapsed_ms();
-    let text = with_trailer(&report, duration_ms);
     let ending = if report.is_error {
         Ending::Failed { code: "tool.failed" }
     } else {
@@ -39,7 +38,7 @@ fn done(executor: &Executor, call: &ToolCall, open: Open, report: EffectReport) 
     };
     if let Some(job) = &report.job {
         open.detached(&job.to_string());
-        let costs = executor.costs().clone();
+        let costs = *executor.costs();
         let jobs = &executor.sandbox().inner.jobs;
         // The closure owns what is open: dropped uncalled, it books the whole reservation.
         jobs.on_end(job, Box::new(move |end| job_ended(open, &costs, &end)));
@@ -54,7 +53,7 @@ fn done(executor: &Executor, call: &ToolCall, open: Open, report: EffectReport) 
             extra: exit_detail(report.exit, report.truncated),
         });
     }
-    ToolResult { text, structured: report.structured, ending }
+    ToolResult { text: report.text, structured: report.structured, ending }
 }
 
 fn job_ended(open: Open, costs: &CostModel, end: &JobEnd) {
@@ -79,7 +78,7 @@ fn failed(executor: &Executor, open: Open, error: &ToolError) -> ToolResult {
     // Time was used even when nothing came of it; a refusal costs nothing.
     let cost = match &refusal {
         Some(_) => Amount::ZERO,
-        None => open.reserved().min(priced(executor.costs().command(duration_ms))),
+        None => spent_on_failure(open.reserved(), priced(executor.costs().command(duration_ms))),
     };
     let mut extra = Map::new();
     let mut source = std::error::Error::source(error);
@@ -145,14 +144,7 @@ fn exit_detail(exit: Option<Exit>, truncated: bool) -> Map<String, Value> {
     extra
 }
 
-/// The body, and for a command its exit status, its time and whether output was cut.
-fn with_trailer(report: &EffectReport, duration_ms: u64) -> String {
-    let Some(exit) = report.exit else { return report.text.clone() };
-    let mut text = report.text.clone();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    let cut = if report.truncated { ", output cut" } else { "" };
-    text.push_str(&format!("[{exit}, {}.{} s{cut}]", duration_ms / 1_000, duration_ms % 1_000 / 100));
-    text
+/// Time that was used is paid, up to what was held for it.
+fn spent_on_failure(held: Amount, time: Amount) -> Amount {
+    Amount::micro_usd(time.cost_micro_usd.min(held.cost_micro_usd))
 }

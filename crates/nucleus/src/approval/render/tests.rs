@@ -21,6 +21,7 @@ fn rendered(tool: &str, arguments: serde_json::Value, argv: &[&str]) -> String {
         target: "",
         operation: "git_push",
         rule: "ask.gate",
+        because: "`git_push`: the gate is closed (ask.gate)",
     };
     let operands = Operands {
         program: Some(PinnedProgram {
@@ -46,7 +47,7 @@ fn shows_who_what_why_and_with_which_files() {
     let text = rendered("run", json!({"command": "git push"}), &["git", "push"]);
     assert_eq!(
         text,
-        "agent:claude@s-1 wants: git_push\nasked by rule: ask.gate\nargument vector:\n\
+        "agent:claude@s-1 wants: git_push\nbecause: `git_push`: the gate is closed (ask.gate)\nargument vector:\n\
          agent text │ [\"git\",\"push\"]\nas written:\nagent text │ git push\ndirectory: .\n\
          program: /usr/bin/git (sha256 aa)\nfile now: new (does not exist yet)\n\
          file now: x.sh (3 bytes, sha256 bb)\n"
