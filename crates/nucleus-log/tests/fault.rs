@@ -1,4 +1,5 @@
 //! The disk fails, the process dies.
+#![expect(clippy::indexing_slicing, reason = "a test that fails, fails")]
 
 mod common;
 

@@ -1,5 +1,10 @@
 //! Shared by the tests of this crate.
-#![expect(dead_code, unreachable_pub, reason = "every test file uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "every test file uses a part of it"
+)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,90 @@
+//! Which keys to verify with.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use nucleus_log::{
+    CHECKPOINT_KEY_FILE, CheckpointKey, KeyError, MAC_KEY_FILE, MacMaster, PUBLIC_KEY_FILE,
+    PublicKey, VerifyKeys,
+};
+
+use crate::{Failure, USAGE};
+
+/// The keys named on the command line; if none is, those of the key directory that belongs to the log.
+pub(crate) fn find(
+    log: &Path,
+    mac: Option<&Path>,
+    public: Option<&Path>,
+) -> Result<VerifyKeys, Failure> {
+    if mac.is_some() || public.is_some() {
+        let mac = mac.map(MacMaster::load).transpose();
+        let public = public.map(PublicKey::load).transpose();
+        let unreadable = |error: KeyError| Failure::unreadable(&error);
+        return Ok(VerifyKeys {
+            mac: mac.map_err(unreadable)?,
+            public: public.map_err(unreadable)?,
+        });
+    }
+    let places = directories(log);
+    for dir in &places {
+        let keys = of_directory(dir).map_err(|error| Failure::unreadable(&error))?;
+        if keys.mac.is_some() || keys.public.is_some() {
+            return Ok(keys);
+        }
+    }
+    let looked: Vec<String> = places.iter().map(|dir| format!("  {}", dir.display())).collect();
+    let message = format!(
+        "no key to verify with; name the MAC key with --key or the public key with --public.\n\
+         looked for {MAC_KEY_FILE} and {PUBLIC_KEY_FILE} in:\n{}",
+        looked.join("\n")
+    );
+    Err(Failure::Message(USAGE, message))
+}
+
+/// `STATE/keys` of a log at `STATE/sessions/ID/log.jsonl`, then that of the user's own state directory.
+fn directories(log: &Path) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    let absolute = std::path::absolute(log).unwrap_or_else(|_| log.to_owned());
+    if let Some(sessions) = absolute.ancestors().nth(2)
+        && sessions.ends_with("sessions")
+        && let Some(state) = sessions.parent()
+    {
+        places.push(state.join("keys"));
+    }
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .filter(|dir| Path::new(dir).is_absolute())
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
+    if let Some(own) = state.map(|state| state.join("nucleus/keys"))
+        && !places.contains(&own)
+    {
+        places.push(own);
+    }
+    places
+}
+
+fn of_directory(dir: &Path) -> Result<VerifyKeys, KeyError> {
+    let public = match PublicKey::load(&dir.join(PUBLIC_KEY_FILE)) {
+        Err(error) if absent(&error) => {
+            present(CheckpointKey::load(&dir.join(CHECKPOINT_KEY_FILE)))?
+                .map(|key| key.public())
+                .transpose()?
+        }
+        public => present(public)?,
+    };
+    Ok(VerifyKeys { mac: present(MacMaster::load(&dir.join(MAC_KEY_FILE)))?, public })
+}
+
+/// A key that is not there, or not for this user, is no error: the verdict says what was not checked.
+fn present<T>(loaded: Result<T, KeyError>) -> Result<Option<T>, KeyError> {
+    match loaded {
+        Ok(key) => Ok(Some(key)),
+        Err(error) if absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn absent(error: &KeyError) -> bool {
+    matches!(error, KeyError::Unavailable { source, .. }
+        if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied))
+}
