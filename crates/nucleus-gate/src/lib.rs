@@ -1,1 +1,48 @@
-//! nucleus-gate
+//! The only way out of a pod in this version: the model gate and a DNS stub that answers nothing.
+//!
+//! The **model gate** ([`ModelGate`]) serves the provider's API on a listener inside the agent's pod. It knows a short list
+//! of methods and paths at one fixed upstream. A request is parsed strictly and *written again* from an allow list of fields;
+//! the client's credentials, cookies and account choices are discarded and the host's key is put in outside the pod. What would
+//! let the provider act on its own (its search, fetch and code tools, remote MCP servers, containers, URLs and file ids as
+//! content) is refused with a reason. The [`Ledger`] decides and reserves the worst case before a byte leaves; the real usage
+//! is read from the answer while it streams through.
+//!
+//! The **DNS stub** ([`DnsStub`]) answers every query with NXDOMAIN at once, so that clients do not wait, and reports the names.
+//!
+//! # Invariants
+//! - No byte of a client's body is forwarded; only what the gate wrote itself is.
+//! - Nothing is sent before the ledger admitted it, and every admission is settled or booked whole.
+//! - The key reaches the upstream's request and nothing else: answers are filtered for it, and [`Secret`] cannot be printed.
+//! - No redirect is followed, no other host is dialled, no request is sent twice unless provably nothing of it was taken.
+
+mod anthropic;
+mod dns;
+mod error;
+mod escape;
+mod gate;
+mod json;
+mod ledger;
+pub mod limits;
+mod origin;
+mod price;
+mod proxy;
+mod refusal;
+mod scrub;
+mod secret;
+mod shape;
+mod upstream;
+mod usage;
+
+pub use dns::{DnsStub, OnQuery};
+pub use error::{ConfigError, UpstreamError};
+pub use gate::{GateConfig, ModelGate};
+pub use ledger::{
+    Admission, CallKind, Denial, Ledger, ModelCall, Note, Remaining, Reservation, Ticket,
+};
+pub use origin::Origin;
+pub use price::{PriceError, PriceTable};
+pub use proxy::ProxyRules;
+pub use refusal::{JsonReason, Refusal, Unlisted};
+pub use secret::{Secret, SecretError};
+pub use upstream::Roots;
+pub use usage::{Unbelieved, Usage};

@@ -1,0 +1,384 @@
+//! The model gate: a small HTTP/1.1 server in front of one upstream.
+
+mod answer;
+mod booking;
+mod relay;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+use crate::anthropic::{Anthropic, Fields, Prepared, Route};
+use crate::error::{ConfigError, UpstreamError};
+use crate::escape::shown;
+use crate::ledger::{Admission, Ledger, Note};
+use crate::limits::{
+    BODIES_IN_FLIGHT_COUNT, CONNECTIONS_COUNT, REQUEST_BODY_BYTES, REQUEST_BODY_TIME,
+    REQUEST_HEAD_BYTES, REQUEST_HEAD_TIME, REQUEST_HEADERS_COUNT, SHUTDOWN_TIME,
+};
+use crate::origin::Origin;
+use crate::price::PriceTable;
+use crate::proxy::ProxyRules;
+use crate::refusal::Refusal;
+use crate::secret::Secret;
+use crate::upstream::{Roots, Upstream};
+use answer::GateBody;
+use booking::Booking;
+
+/// What a gate is made of.
+#[non_exhaustive]
+pub struct GateConfig {
+    /// Where calls go.
+    pub origin: Origin,
+    /// The host's key; `None` only for an upstream on this machine.
+    pub key: Option<Secret>,
+    /// Prices; a model that is not in them is refused.
+    pub prices: PriceTable,
+    /// The host's proxy.
+    pub proxy: ProxyRules,
+    /// Trusted certificates.
+    pub roots: Roots,
+}
+
+impl GateConfig {
+    /// A gate to `origin`, without a proxy.
+    #[must_use]
+    pub fn new(origin: Origin, key: Option<Secret>, prices: PriceTable, roots: Roots) -> Self {
+        Self { origin, key, prices, proxy: ProxyRules::none(), roots }
+    }
+
+    /// The same, through the host's proxy where its rules say so.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: ProxyRules) -> Self {
+        self.proxy = proxy;
+        self
+    }
+}
+
+/// The way from an agent's pod to its model provider.
+pub struct ModelGate {
+    adapter: Anthropic,
+    upstream: Arc<Upstream>,
+    key: Option<Arc<Secret>>,
+    prices: PriceTable,
+    ledger: Arc<dyn Ledger>,
+    bodies: Semaphore,
+    noted: Mutex<BTreeSet<String>>,
+}
+
+/// Most distinct notes of one kind; an agent can invent names without end.
+const NOTES_COUNT: usize = 256;
+
+impl ModelGate {
+    /// Makes a gate.
+    ///
+    /// # Errors
+    /// Misuse: a key is missing for an upstream beyond this machine, or TLS has no roots.
+    pub fn new(config: GateConfig, ledger: Arc<dyn Ledger>) -> Result<Arc<Self>, ConfigError> {
+        if config.key.is_none() && !config.origin.is_loopback() {
+            return Err(ConfigError::NoKey);
+        }
+        let upstream = Upstream::new(config.origin, config.proxy, config.roots)?;
+        Ok(Arc::new(Self {
+            adapter: Anthropic::new()?,
+            upstream: Arc::new(upstream),
+            key: config.key.map(Arc::new),
+            prices: config.prices,
+            ledger,
+            bodies: Semaphore::new(BODIES_IN_FLIGHT_COUNT),
+            noted: Mutex::new(BTreeSet::new()),
+        }))
+    }
+
+    /// Version of the allow list and of the price table, for the log.
+    #[must_use]
+    pub fn data_versions(&self) -> (String, String) {
+        (self.adapter.version().to_owned(), self.prices.version().to_owned())
+    }
+
+    /// Serves `listener` until `shutdown` is ready. Open calls are then cut off, and their bookings waited for.
+    ///
+    /// # Errors
+    /// Unavailable: the listener cannot be used.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: std::net::TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_COUNT));
+        // Every connection and every open booking holds a sender; the receiver ends when the last one is gone.
+        let (alive, mut all_gone) = mpsc::channel::<()>(1);
+        let mut connections = tokio::task::JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let accept = async {
+                let permit = Arc::clone(&permits).acquire_owned().await;
+                (listener.accept().await, permit)
+            };
+            tokio::select! {
+                () = &mut shutdown => break,
+                (accepted, permit) = accept => match accepted {
+                    Ok((stream, _)) => {
+                        let gate = Arc::clone(&self);
+                        let alive = alive.clone();
+                        connections.spawn(async move {
+                            gate.connection(stream, alive).await;
+                            drop(permit);
+                        });
+                    }
+                    // Out of descriptors or a connection reset before accept: go on, but do not spin.
+                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                },
+            }
+            while connections.try_join_next().is_some() {}
+        }
+        connections.shutdown().await;
+        drop(alive);
+        timeout(SHUTDOWN_TIME, all_gone.recv()).await.ok();
+        Ok(())
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, alive: mpsc::Sender<()>) {
+        // Small events must leave at once; a socket that refuses the option still works.
+        stream.set_nodelay(true).ok();
+        let service = service_fn(move |request| {
+            let gate = Arc::clone(&self);
+            let alive = alive.clone();
+            async move { Ok::<_, std::convert::Infallible>(gate.handle(request, alive).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST_HEAD_TIME)
+            .max_buf_size(REQUEST_HEAD_BYTES)
+            .max_headers(REQUEST_HEADERS_COUNT)
+            .serve_connection(TokioIo::new(stream), service);
+        // Whatever breaks a client's connection is the client's affair; its call is booked by its relay.
+        connection.await.ok();
+    }
+
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        alive: mpsc::Sender<()>,
+    ) -> Response<GateBody> {
+        let (parts, body) = request.into_parts();
+        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        let shown_request = format!("{} {}", shown(parts.method.as_str()), shown(target));
+        match self.serve_call(&parts, body, alive).await {
+            Ok(response) => response,
+            Err(Failure::Refused(refusal)) => {
+                let response = answer::refused(&refusal);
+                self.on_ledger(move |ledger| ledger.refused(&refusal, &shown_request)).await;
+                response
+            }
+            Err(Failure::Upstream(error)) => {
+                self.on_ledger(move |ledger| ledger.noted(&Note::Upstream(error))).await;
+                answer::unavailable(error)
+            }
+        }
+    }
+
+    async fn serve_call(
+        self: &Arc<Self>,
+        parts: &hyper::http::request::Parts,
+        body: Incoming,
+        alive: mpsc::Sender<()>,
+    ) -> Result<Response<GateBody>, Failure> {
+        check_form(parts)?;
+        let route = self.adapter.route(&parts.method, &parts.uri)?;
+        let fields = self.adapter.fields(&parts.headers, self.key.as_deref())?;
+        let slot = self.bodies.acquire().await.map_err(|_| Refusal::Incomplete)?;
+        let bytes = read_body(body).await?;
+        let prepared = self.adapter.prepare(route, &bytes, &self.prices)?;
+        drop(bytes);
+        self.note_left_out(&fields, &prepared).await;
+        let Admission { max_output_tokens, ticket } = self.admit(&prepared).await?;
+        let stream = prepared.stream;
+        let kind = prepared.call.kind;
+        let booking = Booking::new(
+            ticket,
+            Arc::clone(&self.ledger),
+            prepared.price.clone(),
+            kind,
+            &self.prices,
+            alive,
+        );
+        let outgoing = self.outgoing(route, &parts.uri, fields, prepared, max_output_tokens)?;
+        let sent = self.upstream.send(outgoing).await;
+        drop(slot);
+        let (response, sender) = match sent {
+            Ok(answer) => answer.into_parts(),
+            Err(error) => {
+                booking.after_failure(error).await;
+                return Err(error.into());
+            }
+        };
+        let (head, body) = response.into_parts();
+        if let Err(error) = check_answer(&head) {
+            // A redirect did no work at the provider; anything else may have.
+            if error == UpstreamError::Redirect {
+                booking.free().await;
+            }
+            return Err(error.into());
+        }
+        let upstream = Arc::clone(&self.upstream);
+        let body = relay::Relay {
+            body,
+            key: self.key.clone(),
+            booking,
+            paid: head.status.is_success(),
+            stream: stream && answer::is_event_stream(&head.headers),
+        }
+        .start(async move { upstream.give_back(sender).await });
+        Ok(answer::passed(head.status, self.adapter.answer_fields(&head.headers), body))
+    }
+
+    /// Asks the ledger on a thread that may block.
+    async fn admit(self: &Arc<Self>, prepared: &Prepared) -> Result<Admission, Refusal> {
+        let call = prepared.call.clone();
+        let ledger = Arc::clone(&self.ledger);
+        let answer = tokio::task::spawn_blocking(move || ledger.admit(&call)).await;
+        match answer {
+            Ok(Ok(admission)) => Ok(admission),
+            Ok(Err(denial)) => Err(Refusal::Denied(denial)),
+            // The ledger itself failed: an error is a denial.
+            Err(_) => Err(Refusal::Denied(crate::ledger::Denial {
+                code: "deny.internal".to_owned(),
+                text: "the call could not be recorded, so it was not made".to_owned(),
+            })),
+        }
+    }
+
+    fn outgoing(
+        &self,
+        route: &Route,
+        uri: &hyper::Uri,
+        fields: Fields,
+        prepared: Prepared,
+        max_output_tokens: u64,
+    ) -> Result<Request<Full<Bytes>>, UpstreamError> {
+        let origin = self.upstream.origin();
+        let mut target = format!("{}{}", origin.prefix(), route.path());
+        if let Some(query) = route.query(uri) {
+            target.push('?');
+            target.push_str(query);
+        }
+        let body = self.adapter.body(prepared, max_output_tokens);
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = Method::POST;
+        // Both are made of parts that were checked when the gate was made.
+        *request.uri_mut() = target.parse().map_err(|_| UpstreamError::Broken)?;
+        let host =
+            HeaderValue::from_str(&origin.host_field()).map_err(|_| UpstreamError::Broken)?;
+        *request.headers_mut() = fields.headers;
+        request.headers_mut().insert("host", host);
+        Ok(request)
+    }
+
+    /// Reports what was left out of a request, each name once.
+    async fn note_left_out(self: &Arc<Self>, fields: &Fields, prepared: &Prepared) {
+        let mut notes = Vec::new();
+        let unknown = self.first_time("field", &prepared.unknown);
+        let betas = self.first_time("beta", &fields.unlisted_betas);
+        let credentials = self.first_time("credential", &fields.credentials);
+        notes.extend((!unknown.is_empty()).then_some(Note::UnknownFields(unknown)));
+        notes.extend((!betas.is_empty()).then_some(Note::UnlistedBetas(betas)));
+        notes.extend((!credentials.is_empty()).then_some(Note::ClientCredentials(credentials)));
+        if !notes.is_empty() {
+            self.on_ledger(move |ledger| notes.iter().for_each(|note| ledger.noted(note))).await;
+        }
+    }
+
+    fn first_time(&self, kind: &str, names: &BTreeSet<String>) -> Vec<String> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let new =
+            |name: &&String| noted.len() < NOTES_COUNT && noted.insert(format!("{kind} {name}"));
+        names.iter().filter(new).cloned().collect()
+    }
+
+    async fn on_ledger(&self, report: impl FnOnce(&dyn Ledger) + Send + 'static) {
+        let ledger = Arc::clone(&self.ledger);
+        // A ledger that panics while it is told something is its owner's defect; the refusal stands.
+        tokio::task::spawn_blocking(move || report(ledger.as_ref())).await.ok();
+    }
+}
+
+/// Why a call got no answer from the provider.
+enum Failure {
+    Refused(Refusal),
+    Upstream(UpstreamError),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<UpstreamError> for Failure {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
+    }
+}
+
+/// Refuses everything that is not a plain request to this server.
+fn check_form(parts: &hyper::http::request::Parts) -> Result<(), Refusal> {
+    let uri = &parts.uri;
+    if parts.method == Method::CONNECT || uri.scheme().is_some() || uri.authority().is_some() {
+        return Err(Refusal::Form);
+    }
+    if !uri.path().starts_with('/') {
+        return Err(Refusal::Form);
+    }
+    if parts.headers.contains_key("upgrade") {
+        return Err(Refusal::Upgrade);
+    }
+    let mut codings = parts.headers.get_all("transfer-encoding").iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || parts.headers.contains_key("trailer")
+    {
+        return Err(Refusal::Encoding);
+    }
+    Ok(())
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+    let limit = u64::try_from(REQUEST_BODY_BYTES).unwrap_or(u64::MAX);
+    if body.size_hint().lower() > limit {
+        return Err(Refusal::TooLarge);
+    }
+    let limited = Limited::new(body, REQUEST_BODY_BYTES).collect();
+    match timeout(REQUEST_BODY_TIME, limited).await {
+        Err(_) => Err(Refusal::Incomplete),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::TooLarge),
+        Ok(Err(_)) => Err(Refusal::Incomplete),
+    }
+}
+
+/// Refuses answers the gate will not pass on.
+fn check_answer(head: &hyper::http::response::Parts) -> Result<(), UpstreamError> {
+    if head.status.is_redirection() {
+        return Err(UpstreamError::Redirect);
+    }
+    let encoded = head.headers.get_all("content-encoding").iter();
+    if encoded.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(UpstreamError::Encoding);
+    }
+    Ok(())
+}

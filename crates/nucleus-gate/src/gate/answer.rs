@@ -1,0 +1,130 @@
+//! Answers to the client: the provider's, or the gate's own in the provider's form.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Response, StatusCode};
+use tokio::sync::mpsc;
+
+use crate::error::UpstreamError;
+use crate::refusal::Refusal;
+
+/// The answer broke off; the connection is closed so that the client cannot take it for complete.
+#[derive(Debug)]
+pub(crate) struct BrokenOff;
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the answer broke off")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
+/// Body of an answer.
+pub(crate) enum GateBody {
+    /// The gate's own words.
+    Own(Option<Bytes>),
+    /// The provider's, chunk by chunk. It is complete only when its last message says so.
+    Relayed(mpsc::Receiver<Relayed>),
+    /// A relayed body whose end was seen.
+    Complete,
+}
+
+/// What a relay sends.
+pub(crate) enum Relayed {
+    Chunk(Bytes),
+    End,
+}
+
+impl Body for GateBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let received = match &mut *self {
+            Self::Own(bytes) => {
+                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
+            }
+            Self::Complete => return Poll::Ready(None),
+            Self::Relayed(chunks) => std::task::ready!(chunks.poll_recv(context)),
+        };
+        Poll::Ready(match received {
+            Some(Relayed::Chunk(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(Relayed::End) => {
+                *self = Self::Complete;
+                None
+            }
+            None => Some(Err(BrokenOff)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Own(None) | Self::Complete)
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        match self {
+            Self::Own(Some(bytes)) => {
+                hyper::body::SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
+            Self::Own(None) | Self::Complete => hyper::body::SizeHint::with_exact(0),
+            Self::Relayed(_) => hyper::body::SizeHint::default(),
+        }
+    }
+}
+
+/// The answer to a refused request.
+pub(super) fn refused(refusal: &Refusal) -> Response<GateBody> {
+    let (status, kind) = refusal.status();
+    let mut response = own(status, kind, &format!("Nucleus refused this request: {refusal}"));
+    if let Ok(code) = HeaderValue::from_str(refusal.code()) {
+        response.headers_mut().insert("x-nucleus-rule", code);
+    }
+    // What was refused once is refused again: clients must not try on their own.
+    response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+    // The rest of a refused body is not worth reading.
+    response.headers_mut().insert("connection", HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer when the provider could not be used.
+pub(super) fn unavailable(error: UpstreamError) -> Response<GateBody> {
+    let retry =
+        matches!(error, UpstreamError::Connect | UpstreamError::Timeout | UpstreamError::Broken);
+    let mut response = own(StatusCode::BAD_GATEWAY, "api_error", &format!("Nucleus: {error}"));
+    let retry = HeaderValue::from_static(if retry { "true" } else { "false" });
+    response.headers_mut().insert("x-should-retry", retry);
+    response
+}
+
+/// The provider's answer.
+pub(super) fn passed(status: StatusCode, headers: HeaderMap, body: GateBody) -> Response<GateBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Whether an answer is an event stream.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get("content-type").is_some_and(|value| {
+        let essence = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    })
+}
+
+fn own(status: StatusCode, kind: &str, message: &str) -> Response<GateBody> {
+    let error = serde_json::json!({"type": "error", "error": {"type": kind, "message": message}});
+    let mut response = Response::new(GateBody::Own(Some(error.to_string().into())));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert("content-type", json);
+    response
+}
