@@ -90,7 +90,6 @@ pub struct GrantAuthority {
 impl GrantAuthority {
     /// Grants one request what an obligation asks. Call it when a human's approval of exactly this request has been
     /// verified, and its single use is about to be consumed.
-    #[must_use]
     pub fn grant(&self, request: &Request, obligation: &Obligation) -> Grant {
         Grant {
             seal: Arc::clone(&self.seal),

@@ -58,15 +58,14 @@ impl Reader {
     fn command(&mut self, outer: Layer, shell_depth: usize) {
         let mut layer = outer;
         for _ in 0..LAUNCHER_DEPTH_MAX {
-            self.add_effects(effects(&layer.argv, layer.open_ended));
-            self.shell(&layer, shell_depth);
-            let peeled = peel(&layer.argv, layer.open_ended);
-            let reach = layer.reach;
-            let words = layer.argv.join(" ");
+            let (argv, open_ended, reach) = (layer.argv.clone(), layer.open_ended, layer.reach);
+            // INVARIANT: a command stands before what is found in it; the first layer is the command itself.
             self.layers.push(layer);
-            match peeled {
+            self.add_effects(effects(&argv, open_ended));
+            self.shell(&argv, open_ended, shell_depth);
+            match peel(&argv, open_ended) {
                 Peeled::Whole => return,
-                Peeled::Opaque => return self.opaque(&words),
+                Peeled::Opaque => return self.opaque(&argv.join(" ")),
                 Peeled::Inner(inner) => {
                     let reach = if inner.transparent { reach } else { Reach::Within };
                     layer = Layer::found(inner.argv, inner.open_ended, reach);
@@ -79,10 +78,10 @@ impl Reader {
     }
 
     /// If the command is a shell, takes the commands in its text.
-    fn shell(&mut self, layer: &Layer, depth: usize) {
-        match shell_text(&layer.argv, layer.open_ended) {
+    fn shell(&mut self, argv: &[String], open_ended: bool, depth: usize) {
+        match shell_text(argv, open_ended) {
             ShellText::None => {}
-            ShellText::Unknown => self.opaque(&layer.argv.join(" ")),
+            ShellText::Unknown => self.opaque(&argv.join(" ")),
             ShellText::Text(text) if depth >= SHELL_DEPTH_MAX => self.opaque(&text),
             ShellText::Text(text) => {
                 let script = scan(&text);

@@ -1,6 +1,7 @@
 //! What is asked, in full: everything a decision may depend on is in here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::git::Effect;
 use crate::host::Host;
@@ -114,9 +115,13 @@ pub struct PodContext {
     pub overlay_only: bool,
 }
 
-/// A request: an action, and what surrounds it. Two requests are equal only if they ask for exactly the same.
+/// A request: an action, and what surrounds it. Two requests are equal only if they ask for exactly the same. Cheap to
+/// clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct Request(Arc<Fields>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fields {
     action: Action,
     pod: PodContext,
     digest: Option<[u8; 32]>,
@@ -152,7 +157,7 @@ impl Request {
                 Effect::PullRequest { .. } => Operation::CreatePr,
             }))
             .collect();
-        Self {
+        Self(Arc::new(Fields {
             action,
             pod,
             digest: None,
@@ -161,73 +166,73 @@ impl Request {
             invocation,
             effects,
             operations,
-        }
+        }))
     }
 
     /// The same request bound to the digest of its arguments, so that an approval is for these arguments alone.
     #[must_use]
     pub fn with_digest(mut self, digest: [u8; 32]) -> Self {
-        self.digest = Some(digest);
+        Arc::make_mut(&mut self.0).digest = Some(digest);
         self
     }
 
     /// The same request on a known branch of the repository. Unknown counts as protected.
     #[must_use]
     pub fn on_branch(mut self, branch: &str) -> Self {
-        self.branch = Some(branch.to_owned());
+        Arc::make_mut(&mut self.0).branch = Some(branch.to_owned());
         self
     }
 
     /// The same request using a credential.
     #[must_use]
     pub fn using_credential(mut self, credential: Name) -> Self {
-        self.credentials.insert(credential);
+        Arc::make_mut(&mut self.0).credentials.insert(credential);
         self
     }
 
     /// The action.
     #[must_use]
-    pub const fn action(&self) -> &Action {
-        &self.action
+    pub fn action(&self) -> &Action {
+        &self.0.action
     }
 
     /// The pod.
     #[must_use]
-    pub const fn pod(&self) -> PodContext {
-        self.pod
+    pub fn pod(&self) -> PodContext {
+        self.0.pod
     }
 
     /// The digest of the arguments, if bound.
     #[must_use]
-    pub const fn digest(&self) -> Option<&[u8; 32]> {
-        self.digest.as_ref()
+    pub fn digest(&self) -> Option<&[u8; 32]> {
+        self.0.digest.as_ref()
     }
 
     /// The branch, if known.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
-        self.branch.as_deref()
+        self.0.branch.as_deref()
     }
 
     /// The credentials used.
     #[must_use]
-    pub const fn credentials(&self) -> &BTreeSet<Name> {
-        &self.credentials
+    pub fn credentials(&self) -> &BTreeSet<Name> {
+        &self.0.credentials
     }
 
     /// Every operation the request needs. A command that openly commits, pushes or opens a pull request needs those
     /// operations besides `run_bash`; a model call needs none.
     #[must_use]
-    pub const fn operations(&self) -> &BTreeSet<Operation> {
-        &self.operations
+    pub fn operations(&self) -> &BTreeSet<Operation> {
+        &self.0.operations
     }
 
-    pub(crate) const fn invocation(&self) -> Option<&Invocation> {
-        self.invocation.as_ref()
+    pub(crate) fn invocation(&self) -> Option<&Invocation> {
+        self.0.invocation.as_ref()
     }
 
     pub(crate) fn effects(&self) -> &[Effect] {
-        &self.effects
+        &self.0.effects
     }
 }
 
