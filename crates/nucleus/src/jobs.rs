@@ -26,7 +26,7 @@ pub(crate) use job::{Ending, Glance, Job};
 
 /// Name of a job within its task: `job-1`, `job-2`, …
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JobId(String);
+pub(crate) struct JobId(String);
 
 impl JobId {
     fn numbered(number: u64) -> Self {
@@ -35,7 +35,7 @@ impl JobId {
 
     /// The id as text.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -48,26 +48,26 @@ impl fmt::Display for JobId {
 
 /// How a job ended, for whoever settles its cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JobEnd {
+pub(crate) struct JobEnd {
     /// Status or signal; `None` when the driver lost it.
-    pub exit: Option<Exit>,
+    pub(crate) exit: Option<Exit>,
     /// From its start to its end.
-    pub duration: Duration,
+    pub(crate) duration: Duration,
     /// Bytes it put out, both streams together.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Limits of a table of jobs.
 #[derive(Debug, Clone, Copy)]
-pub struct JobLimits {
+pub(crate) struct JobLimits {
     /// How long a call follows its command before it becomes a background job.
-    pub foreground: Duration,
+    pub(crate) foreground: Duration,
     /// Time between progress messages.
-    pub progress: Duration,
+    pub(crate) progress: Duration,
     /// Jobs that may run at once.
-    pub running_max: usize,
+    pub(crate) running_max: usize,
     /// Ended jobs whose output is kept.
-    pub ended_max: usize,
+    pub(crate) ended_max: usize,
 }
 
 impl Default for JobLimits {
@@ -83,7 +83,7 @@ impl Default for JobLimits {
 
 /// The jobs of one task.
 #[derive(Debug)]
-pub struct Jobs {
+pub(crate) struct Jobs {
     limits: JobLimits,
     table: Mutex<Table>,
 }
@@ -105,13 +105,13 @@ impl Default for Jobs {
 impl Jobs {
     /// An empty table.
     #[must_use]
-    pub fn new(limits: JobLimits) -> Self {
+    pub(crate) fn new(limits: JobLimits) -> Self {
         Self { limits, table: Mutex::new(Table::default()) }
     }
 
     /// Calls `then` once the job has ended: at once if it has, and also when it is killed. A job that is no
     /// longer in the table has ended and been reported.
-    pub fn on_end(&self, id: &JobId, then: Box<dyn FnOnce(JobEnd) + Send>) {
+    pub(crate) fn on_end(&self, id: &JobId, then: Box<dyn FnOnce(JobEnd) + Send>) {
         match self.find(id.as_str()) {
             Ok(job) => job.on_end(then),
             Err(_) => then(JobEnd { exit: None, duration: Duration::ZERO, bytes: 0 }),
@@ -119,7 +119,7 @@ impl Jobs {
     }
 
     /// Kills every job and waits until all are gone. No job can start afterwards.
-    pub fn kill_all(&self) {
+    pub(crate) fn kill_all(&self) {
         let jobs: Vec<Arc<Job>> = {
             let mut table = self.lock();
             table.closed = true;
@@ -131,12 +131,6 @@ impl Jobs {
         for job in &jobs {
             job.wait_end();
         }
-    }
-
-    /// How many jobs run.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        self.lock().running()
     }
 
     pub(crate) fn limits(&self) -> JobLimits {

@@ -22,10 +22,6 @@ pub(crate) mod text;
 mod tree;
 mod write;
 
-pub use edit::{EditFault, EditHint};
-pub use error::{Kind, PathFault, ToolError};
-pub use pattern::PatternFault;
-pub use replace::WRITE_TEMP_PREFIX;
-
+pub(crate) use error::{Kind, ToolError};
 pub(crate) use perform::perform;
 pub(crate) use resolver::Resolver;

@@ -67,6 +67,11 @@ fn start(jobs: &Jobs, script: &str, timeout: Duration) -> (Arc<Job>, Pid) {
     (jobs.reserve().unwrap().adopt(running, timeout).unwrap(), group)
 }
 
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
 fn follow(jobs: &Jobs, job: &Job) -> bool {
     jobs.follow(job, LONG, &Cancel::new(), &NoProgress)
 }
@@ -112,12 +117,9 @@ fn streams_are_kept_apart_and_in_order_together() {
 #[test]
 fn a_flood_of_output_keeps_head_and_tail() {
     let jobs = Jobs::default();
-    let resident = || {
-        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-        text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
-    };
     let before = resident();
-    let script = "echo first; head -c 1000000000 /dev/zero; head -c 50000000 /dev/zero >&2; echo; echo last";
+    let script =
+        "echo first; head -c 1000000000 /dev/zero; head -c 50000000 /dev/zero >&2; echo; echo last";
     let (job, _) = start(&jobs, script, LONG);
     assert!(follow(&jobs, &job));
     let glance = job.glance();
@@ -175,7 +177,10 @@ fn a_job_goes_on_in_the_background_and_is_read_in_parts() {
     assert_eq!((two.bytes.as_slice(), two.next), (&b"two\n"[..], 8));
     assert!(!found.wait_output_for(None, Duration::from_millis(50)), "nothing new");
     assert_eq!(found.part(Some(0), 99).bytes, b"one\ntwo\n");
-    assert!(report::part(&found, &found.part(Some(4), 99), &found.glance()).starts_with("two\n[job-1: running for "));
+    assert!(
+        report::part(&found, &found.part(Some(4), 99), &found.glance())
+            .starts_with("two\n[job-1: running for ")
+    );
     found.stop(Ending::Stopped);
     found.wait_end();
     assert_eq!(found.glance().ending, Some(Ending::Stopped));
@@ -195,7 +200,8 @@ fn progress_shows_time_and_the_last_line_without_control_characters() {
     let limits = JobLimits { progress: Duration::from_millis(50), ..JobLimits::default() };
     let jobs = Jobs::new(limits);
     let lines = Lines(Mutex::new(Vec::new()));
-    let (job, _) = start(&jobs, "sleep 0.2; printf 'a\\nCompiling \\033[2Jx\\n\\n'; sleep 0.4", LONG);
+    let (job, _) =
+        start(&jobs, "sleep 0.2; printf 'a\\nCompiling \\033[2Jx\\n\\n'; sleep 0.4", LONG);
     assert!(jobs.follow(&job, LONG, &Cancel::new(), &lines));
     let lines = lines.0.into_inner().unwrap();
     assert!(lines.first().unwrap().ends_with("no output yet"), "{lines:?}");
@@ -208,10 +214,13 @@ fn every_end_is_told_exactly_once_before_the_wait_returns() {
     let jobs = Jobs::default();
     let count = |job: &Arc<Job>| {
         let told = Arc::clone(&told);
-        jobs.on_end(job.id(), Box::new(move |_| {
-            thread::sleep(Duration::from_millis(30));
-            told.fetch_add(1, Ordering::SeqCst);
-        }));
+        jobs.on_end(
+            job.id(),
+            Box::new(move |_| {
+                thread::sleep(Duration::from_millis(30));
+                told.fetch_add(1, Ordering::SeqCst);
+            }),
+        );
     };
     let (quick, _) = start(&jobs, "exit 4", LONG);
     count(&quick);
@@ -255,7 +264,7 @@ fn the_number_of_jobs_is_bounded_and_old_ends_are_forgotten() {
     drop(slot);
     let (second, _) = start(&jobs, "sleep 600", LONG);
     assert_eq!(jobs.reserve().err().unwrap().code(), "job.limit");
-    assert_eq!(jobs.running(), 2);
+    assert_eq!(jobs.lock().running(), 2);
     second.stop(Ending::Stopped);
     second.wait_end();
     for _ in 0..4 {
@@ -278,4 +287,26 @@ fn a_pipe_that_outlives_the_command_does_not_hold_its_end() {
     assert!(begun.elapsed() < Duration::from_secs(4));
     assert_eq!(job.output().0, "x\n");
     let _ = kill_process_group(group, Signal::KILL);
+}
+
+#[cfg(feature = "weaken")]
+#[test]
+fn without_the_output_bound_a_flood_fills_memory() {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "jobs::tests::child_flood_fills_memory", "--ignored"])
+        .env("NUCLEUS_WEAKEN", "output-bound")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[cfg(feature = "weaken")]
+#[test]
+#[ignore = "run by without_the_output_bound_a_flood_fills_memory"]
+fn child_flood_fills_memory() {
+    let jobs = Jobs::default();
+    let before = resident();
+    let (job, _) = start(&jobs, "head -c 200000000 /dev/zero", LONG);
+    assert!(follow(&jobs, &job));
+    assert!(resident() > before + 150_000_000);
 }

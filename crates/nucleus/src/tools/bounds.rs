@@ -1,6 +1,6 @@
 //! How long a tool may work, and whom it asks about paths.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::error::ToolError;
 use crate::cancel::Cancel;
@@ -20,11 +20,6 @@ impl<'a> Bounds<'a> {
     /// True once the caller withdrew.
     pub(crate) fn cancelled(&self) -> bool {
         self.cancel.is_cancelled()
-    }
-
-    /// Time left.
-    pub(crate) fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Goes on, or says why not.

@@ -16,7 +16,7 @@ use super::replace::{Version, replace};
 use super::resolver::{Opened, Resolver};
 use super::text::{binary_format, lossy, plural, prefix};
 
-pub use hint::EditHint;
+pub(crate) use hint::EditHint;
 
 const SNIPPET_LINES_AROUND: usize = 3;
 const SNIPPET_LINES_MAX: usize = 40;
@@ -48,8 +48,7 @@ pub(crate) struct EditOutcome {
 
 /// Why an edit does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EditFault {
+pub(crate) enum EditFault {
     /// Nothing to look for.
     #[error("old_string is empty; use write to make a file or to replace all of it")]
     EmptyOld,
@@ -78,7 +77,7 @@ pub enum EditFault {
 impl EditFault {
     /// Stable code.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::EmptyOld => "edit.empty",
             Self::Same => "edit.same",

@@ -14,8 +14,7 @@ use crate::refusal::Refusal;
 
 /// Why a tool did not do what was asked.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ToolError {
+pub(crate) enum ToolError {
     /// Policy refuses what the path turned out to be.
     #[error("refused: {0}")]
     Refused(Refusal),
@@ -152,8 +151,7 @@ pub enum ToolError {
 
 /// What is wrong with a path argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PathFault {
+pub(crate) enum PathFault {
     /// Nothing given.
     #[error("it is empty")]
     Empty,
@@ -179,8 +177,7 @@ pub enum PathFault {
 
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Nothing yet.
     Missing,
     /// A regular file.
@@ -216,7 +213,7 @@ impl ToolError {
 
     /// Stable code.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.code(),
             Self::Runner(RunnerError::NotFound { .. }) => "run.no_program",
@@ -250,7 +247,7 @@ impl ToolError {
     /// The refusal, when policy or the resolver refused what the path turned out to be; `None` for what simply
     /// went wrong.
     #[must_use]
-    pub fn refusal(&self) -> Option<Refusal> {
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal.clone()),
             Self::Escape { .. }
@@ -264,7 +261,7 @@ impl ToolError {
 
     /// What the agent reads: the fault and what to do next.
     #[must_use]
-    pub fn agent_text(&self) -> String {
+    pub(crate) fn agent_text(&self) -> String {
         match self {
             Self::Refused(refusal) => refusal.text().to_owned(),
             Self::Runner(error) => error.agent_text(),

@@ -29,8 +29,10 @@ pub(crate) const WALK_ENTRIES_MAX: u64 = 1_000_000;
 pub(crate) const WALK_DEPTH_MAX: usize = 128;
 /// Entries of one directory held at a time.
 pub(crate) const WALK_DIRECTORY_MAX: usize = 200_000;
-/// One ignore file.
-pub(crate) const IGNORE_FILE_MAX_BYTES: u64 = 1024 * 1024;
+/// One ignore file; a larger one is passed over.
+pub(crate) const IGNORE_FILE_MAX_BYTES: u64 = 128 * 1024;
+/// Rules taken from one ignore file: compiling them takes time the walk cannot interrupt.
+pub(crate) const IGNORE_RULES_MAX: usize = 2_000;
 /// Paths one `glob` gives.
 pub(crate) const GLOB_PATHS_MAX: usize = 2_000;
 

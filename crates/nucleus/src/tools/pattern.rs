@@ -16,8 +16,7 @@ use super::limits::{
 
 /// Why a pattern is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PatternFault {
+pub(crate) enum PatternFault {
     /// Nothing to look for.
     #[error("it is empty")]
     Empty,
@@ -79,7 +78,7 @@ pub enum PatternFault {
 impl PatternFault {
     /// Stable code.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Empty => "pattern.empty",
             Self::TooLong => "pattern.too_long",

@@ -191,7 +191,7 @@ fn take_line(
         if chunk.is_empty() {
             break;
         }
-        let end = chunk.iter().position(|byte| *byte == b'\n');
+        let end = memchr::memchr(b'\n', chunk);
         let body = end.and_then(|at| chunk.get(..at)).unwrap_or(chunk);
         newline = end.is_some();
         let used = body.len().saturating_add(usize::from(newline));

@@ -17,7 +17,7 @@ use super::resolver::{LIST, Resolver, kind, open_beneath};
 
 /// Start of the names of half-written files. What is found under such a name was left by a host that died,
 /// and is never applied to the workspace.
-pub const WRITE_TEMP_PREFIX: &str = ".nucleus-write-";
+pub(crate) const WRITE_TEMP_PREFIX: &str = ".nucleus-write-";
 
 const CHUNK_BYTES: usize = 256 * 1024;
 const FILE_MODE: u32 = 0o644;

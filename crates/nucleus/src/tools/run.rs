@@ -162,3 +162,6 @@ fn structured(glance: &Glance) -> serde_json::Value {
         "output_bytes": glance.end.bytes,
     })
 }
+
+#[cfg(test)]
+mod tests;

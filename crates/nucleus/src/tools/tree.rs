@@ -16,7 +16,9 @@ use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::bounds::Bounds;
 use super::error::ToolError;
-use super::limits::{IGNORE_FILE_MAX_BYTES, WALK_DEPTH_MAX, WALK_DIRECTORY_MAX, WALK_ENTRIES_MAX};
+use super::limits::{
+    IGNORE_FILE_MAX_BYTES, IGNORE_RULES_MAX, WALK_DEPTH_MAX, WALK_DIRECTORY_MAX, WALK_ENTRIES_MAX,
+};
 use super::replace::WRITE_TEMP_PREFIX;
 use super::resolver::{LIST, READ, Resolver};
 
@@ -207,7 +209,7 @@ fn ignore_file(resolver: &Resolver<'_>, directory: &str, real: &str) -> Option<G
     File::from(fd).take(IGNORE_FILE_MAX_BYTES).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let mut builder = GitignoreBuilder::new(directory);
-    for line in text.trim_start_matches('\u{feff}').lines() {
+    for line in text.trim_start_matches('\u{feff}').lines().take(IGNORE_RULES_MAX) {
         let _ = builder.add_line(None, line);
     }
     builder.build().ok()

@@ -4,8 +4,7 @@ use std::fmt;
 
 /// What seems to be different.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EditHint {
+pub(crate) enum EditHint {
     /// The file ends lines in CRLF, the text in LF.
     CarriageReturns,
     /// The file ends lines in LF, the text in CRLF.

@@ -35,10 +35,20 @@ fn no_match_says_what_is_different() {
     );
     assert!(fault("a\r\nb\r\n", "a\nb").contains("the file ends its lines in CRLF"));
     assert!(fault("a\nb\n", "a\r\nb").contains("in LF, old_string in CRLF"));
-    assert!(fault("fn a() {\n    b();\n}\n", "fn a() {\n\tb();\n}").contains("line 1 differs only in white space"));
-    assert!(fault("x\n  let y = 1;\n", "let  y = 1;").contains("line 2 differs only in white space"));
-    assert!(fault("one\ntwo\n", "     1\tone\n     2\ttwo").contains("line numbers that read shows"));
-    assert!(fault("Hello World\n", "hello world").contains("line 1 differs only in upper and lower case"));
+    assert!(
+        fault("fn a() {\n    b();\n}\n", "fn a() {\n\tb();\n}")
+            .contains("line 1 differs only in white space")
+    );
+    assert!(
+        fault("x\n  let y = 1;\n", "let  y = 1;").contains("line 2 differs only in white space")
+    );
+    assert!(
+        fault("one\ntwo\n", "     1\tone\n     2\ttwo").contains("line numbers that read shows")
+    );
+    assert!(
+        fault("Hello World\n", "hello world")
+            .contains("line 1 differs only in upper and lower case")
+    );
     assert!(fault("a\nfn x() {\n  1\n}\n", "fn x() {\n  2\n}").contains("first line is at line 2"));
 }
 
@@ -107,7 +117,8 @@ fn a_file_that_changes_meanwhile_is_not_overwritten() {
     bench.put("f", "old");
     let stat = rustix::fs::stat(bench.ws("f")).unwrap();
     fs::write(bench.ws("f"), "somebody else's").unwrap();
-    let result = replace(&bench.resolver(), "f", b"mine", Some(Version::of(&stat)), &bench.bounds());
+    let result =
+        replace(&bench.resolver(), "f", b"mine", Some(Version::of(&stat)), &bench.bounds());
     assert_eq!(code(result), "path.changed");
     assert_eq!(bench.text("f"), "somebody else's");
 }
