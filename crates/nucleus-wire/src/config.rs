@@ -43,8 +43,7 @@ const ADMIN_KEYS: [&str; 7] =
 const AGENTS: [(&str, &str); 2] = [("claude", "claude"), ("scripted", "scripted")];
 const APPROVALS: [(&str, ApprovalMode); 2] =
     [("terminal", ApprovalMode::Terminal), ("none", ApprovalMode::None)];
-const UPSTREAMS: &str =
-    "an origin: \"https://host\" or \"https://host:port\", or \"http://127.0.0.1:port\" for a gateway on this machine";
+const UPSTREAMS: &str = "an origin: \"https://host\" or \"https://host:port\", or \"http://127.0.0.1:port\" for a gateway on this machine";
 
 /// Settings of one file. What it does not say is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,10 +150,7 @@ fn settings(root: &Table<'_, '_>, source: &mut Source<'_>) -> Config {
             .get("default_profile")
             .and_then(|item| item.word(&profiles(), source))
             .map(str::to_owned),
-        agent: root
-            .get("agent")
-            .and_then(|item| item.word(&AGENTS, source))
-            .map(str::to_owned),
+        agent: root.get("agent").and_then(|item| item.word(&AGENTS, source)).map(str::to_owned),
         ..Config::default()
     };
     if let Some(model) = root.table("model", source) {

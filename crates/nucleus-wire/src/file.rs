@@ -15,6 +15,7 @@ use toml::de::DeTable;
 
 use crate::display::{escape, escape_short};
 use crate::limits::{POLICY_FILE_MAX_BYTES, POLICY_MAX_ERRORS};
+use crate::text::cut;
 
 /// A place in a file: line and column, counted from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -275,20 +276,28 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Notes an error. What a line that is not TOML seems to mean is not reported on top.
+    /// Notes an error. From the first line on that is not TOML, only that is reported: what the rest seems to mean
+    /// depends on what was lost.
     pub(crate) fn report(&mut self, span: Range<usize>, key: String, kind: FileErrorKind) {
         let position = self.position(span.start);
-        let broken = self.errors.iter().any(|error| {
-            error.position.line == position.line
+        let is_syntax = |kind: &FileErrorKind| {
+            matches!(kind, FileErrorKind::Syntax { .. } | FileErrorKind::DuplicateKey)
+        };
+        let unsure = self.errors.iter().any(|error| {
+            error.position.line <= position.line
                 && matches!(error.kind, FileErrorKind::Syntax { .. })
         });
-        if !broken {
+        if is_syntax(&kind) || !unsure {
             self.errors.push(FileError { position, key, kind });
         }
     }
 
     /// Notes that a value is not what is allowed.
-    pub(crate) fn report_value(&mut self, item: &Item<'_, '_>, allowed: impl Into<Cow<'static, str>>) {
+    pub(crate) fn report_value(
+        &mut self,
+        item: &Item<'_, '_>,
+        allowed: impl Into<Cow<'static, str>>,
+    ) {
         self.report_word(item, allowed, None);
     }
 
@@ -300,7 +309,7 @@ impl<'a> Source<'a> {
         suggestion: Option<&str>,
     ) {
         let kind = FileErrorKind::Value {
-            found: self.excerpt(item.span()),
+            found: self.found(item),
             allowed: allowed.into(),
             suggestion: suggestion.map(|word| format!("\"{word}\"")),
         };
@@ -309,25 +318,19 @@ impl<'a> Source<'a> {
 
     /// Notes that a value's own parser refuses it.
     pub(crate) fn report_refused(&mut self, item: &Item<'_, '_>, problem: &impl fmt::Display) {
-        let kind = FileErrorKind::Refused {
-            found: self.excerpt(item.span()),
-            problem: problem.to_string(),
-        };
+        let kind = FileErrorKind::Refused { found: self.found(item), problem: problem.to_string() };
         self.report(item.span(), item.key().to_owned(), kind);
     }
 
     /// A value as it is written in the file, on one line, shortened.
-    pub(crate) fn excerpt(&self, span: Range<usize>) -> String {
+    fn found(&self, item: &Item<'_, '_>) -> String {
         const SHOWN_CHARS: usize = 60;
-        let written = self.text.get(span).unwrap_or_default();
-        let mut shown: String = escape(crate::text::cut(written, 4 * SHOWN_CHARS))
-            .chars()
-            .take(SHOWN_CHARS)
-            .collect();
-        if escape(written).len() > shown.len() {
-            shown.push('…');
+        if item.is_table() {
+            return "a table".to_owned();
         }
-        shown
+        let written = self.text.get(item.span()).unwrap_or_default();
+        let shown = escape(cut(written, SHOWN_CHARS));
+        if cut(written, SHOWN_CHARS).len() < written.len() { format!("{shown}…") } else { shown }
     }
 
     /// The place of a byte.
@@ -349,11 +352,11 @@ impl<'a> Source<'a> {
 }
 
 /// Errors that are found when a file, sound in itself, meets a use it does not fit.
-pub(crate) fn later_errors(file: &str, found: Vec<(Position, String, FileErrorKind)>) -> FileErrors {
-    let errors = found
-        .into_iter()
-        .map(|(position, key, kind)| FileError { position, key, kind })
-        .collect();
+pub(crate) fn later_errors(
+    file: &str,
+    found: Vec<(Position, String, FileErrorKind)>,
+) -> FileErrors {
+    let errors =
+        found.into_iter().map(|(position, key, kind)| FileError { position, key, kind }).collect();
     FileErrors { file: file.to_owned(), errors, omitted: 0 }
 }
-

@@ -1,12 +1,16 @@
-//! Bytes to types with limits.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
 
+pub mod config;
 pub mod control;
 pub mod display;
+pub mod file;
 pub mod json;
 pub mod limits;
 pub mod mcp;
+pub mod permissions;
+pub mod profile;
 mod suggest;
 mod text;
 pub mod tool;

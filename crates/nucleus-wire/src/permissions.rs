@@ -45,10 +45,11 @@ mod command;
 mod section;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use lattice_guard::{
-    Classifier, CommandLattice, Credentials, DelegationDepth, Hosts, IsolationFloor, Level, Levels,
-    Models, Name, Names, Operation, PathRules, Paths, Permissions, TimeWindow,
+    Classifier, CommandLattice, DelegationDepth, Hosts, IsolationFloor, Level, Levels, Models,
+    Names, Operation, PathRules, Paths, Permissions, TimeWindow,
 };
 
 pub use budget::{BudgetLimit, Defaults};
@@ -72,6 +73,9 @@ pub(crate) const SECTIONS: [&str; 9] = [
 ];
 
 const MS_PER_MINUTE: u64 = 60_000;
+
+/// Which paths are sensitive, for reading allow lists. Compiled once.
+static CLASSIFIER: LazyLock<Classifier> = LazyLock::new(Classifier::default);
 
 /// A sound permissions file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,14 +124,13 @@ impl PolicyFile {
     /// credentials or delegation, so there are none.
     #[must_use]
     pub fn envelope(&self, started_ms: u64, defaults: &Defaults) -> Permissions {
-        let classifier = Classifier::default();
         let valid_minutes = self.valid_minutes.unwrap_or(defaults.valid_minutes);
         let own_provider: Names = defaults.provider.iter().cloned().collect();
         Permissions {
             levels: self.lowered(self.levels.clone().unwrap_or_else(Levels::bottom)),
             paths: match &self.paths {
-                Some(paths) => paths.rules(&classifier),
-                None => Paths::from_rules(None, Vec::new(), &classifier),
+                Some(paths) => paths.rules(&CLASSIFIER),
+                None => Paths::from_rules(None, Vec::new(), &CLASSIFIER),
             },
             commands: self.commands.clone().unwrap_or_else(CommandLattice::permissive),
             network: self.network.clone().unwrap_or_else(Hosts::bottom),
@@ -138,7 +141,7 @@ impl PolicyFile {
             budget: self.budget.limits(&defaults.budget),
             time: window(started_ms, valid_minutes),
             isolation: self.isolation.clone().unwrap_or_else(section::isolation_default),
-            credentials: Credentials::bottom(),
+            credentials: Names::bottom(),
             delegation: DelegationDepth::bottom(),
         }
     }
@@ -150,7 +153,7 @@ impl PolicyFile {
         Permissions {
             levels: self.lowered(self.levels.clone().unwrap_or_else(Levels::top)),
             paths: match &self.paths {
-                Some(paths) => paths.ceiling(&Classifier::default()),
+                Some(paths) => paths.ceiling(&CLASSIFIER),
                 None => Paths::top(),
             },
             commands: self.commands.clone().unwrap_or(top.commands),
@@ -159,7 +162,7 @@ impl PolicyFile {
             budget: self.budget.limits(&top.budget),
             time: self.valid_minutes.map_or_else(TimeWindow::top, |m| window(started_ms, m)),
             isolation: self.isolation.clone().unwrap_or_else(IsolationFloor::top),
-            credentials: Credentials::top(),
+            credentials: Names::top(),
             delegation: DelegationDepth::top(),
         }
     }
@@ -194,4 +197,3 @@ fn window(started_ms: u64, valid_minutes: u64) -> TimeWindow {
     let end = started_ms.saturating_add(valid_minutes.saturating_mul(MS_PER_MINUTE));
     TimeWindow::new(started_ms, end)
 }
-

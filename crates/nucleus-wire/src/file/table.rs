@@ -63,7 +63,11 @@ impl<'t, 'i> Table<'t, 'i> {
         self.get(key)?.table(source)
     }
 
-    pub(crate) fn text(&self, key: &str, source: &mut Source<'_>) -> Option<(&'t str, Item<'t, 'i>)> {
+    pub(crate) fn text(
+        &self,
+        key: &str,
+        source: &mut Source<'_>,
+    ) -> Option<(&'t str, Item<'t, 'i>)> {
         let item = self.get(key)?;
         Some((item.text("text", source)?, item))
     }
@@ -134,7 +138,8 @@ impl<'t, 'i> Item<'t, 'i> {
         match text {
             None => source.report_value(self, expected),
             Some(long) if long.len() > POLICY_STRING_MAX_BYTES => {
-                source.report_value(self, format!("{POLICY_STRING_MAX_BYTES} bytes of text"));
+                source
+                    .report_value(self, format!("text of at most {POLICY_STRING_MAX_BYTES} bytes"));
                 return None;
             }
             Some(_) => {}

@@ -4,8 +4,8 @@ use std::fmt;
 use lattice_guard::{BudgetLimits, MicroUsd, Name, Tokens};
 
 use crate::file::{FileErrorKind, FileErrors, Position, Source, Table, later_errors};
-use crate::profile::{self, DEFAULT_PROFILE};
 use crate::limits::{POLICY_MAX_COST_USD, POLICY_MAX_TOKENS};
+use crate::profile::{self, DEFAULT_PROFILE};
 
 const KEYS: [&str; 3] = ["max_cost_usd", "max_input_tokens", "max_output_tokens"];
 const DECIMALS: usize = 6;

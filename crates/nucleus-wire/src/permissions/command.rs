@@ -126,8 +126,7 @@ fn examples<'t, 'i>(
 ) -> Vec<Item<'t, 'i>> {
     let items = table.list(key, source).unwrap_or_default();
     if items.len() > POLICY_MAX_EXAMPLES {
-        let kind =
-            FileErrorKind::TooMany { items: items.len(), max_items: POLICY_MAX_EXAMPLES };
+        let kind = FileErrorKind::TooMany { items: items.len(), max_items: POLICY_MAX_EXAMPLES };
         if let Some(list) = table.get(key) {
             source.report(list.span(), list.key().to_owned(), kind);
         }

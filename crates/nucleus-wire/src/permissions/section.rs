@@ -16,10 +16,10 @@ pub(super) fn capabilities(root: &Table<'_, '_>, source: &mut Source<'_>) -> Opt
     table.only(&Operation::ALL.map(Operation::name), source);
     let levels = Level::ALL.map(|level| (level.name(), level));
     Some(table.entries().fold(Levels::bottom(), |all, (key, item)| {
-        match (key.parse::<Operation>(), item.word(&levels, source)) {
-            (Ok(operation), Some(level)) => all.with(operation, level),
-            // The key was reported as unknown, or the value as bad.
-            _ => all,
+        let Ok(operation) = key.parse::<Operation>() else { return all };
+        match item.word(&levels, source) {
+            Some(level) => all.with(operation, level),
+            None => all,
         }
     }))
 }
@@ -66,8 +66,19 @@ pub(super) fn paths(root: &Table<'_, '_>, source: &mut Source<'_>) -> Option<Pat
 pub(super) fn network(root: &Table<'_, '_>, source: &mut Source<'_>) -> Option<Hosts> {
     let table = root.table("network", source)?;
     table.only(&["allow"], source);
-    let hosts = parsed_list(&table, "allow", HostPattern::parse, source);
-    Some(Hosts::only(hosts.unwrap_or_default()))
+    let mut hosts = Vec::new();
+    for item in table.list("allow", source).unwrap_or_default() {
+        let Some(text) = item.text("text", source) else { continue };
+        if text.contains("://") {
+            source.report_value(&item, "a host, with a port or without, not a URL");
+            continue;
+        }
+        match HostPattern::parse(text) {
+            Ok(host) => hosts.push(host),
+            Err(error) => source.report_refused(&item, &error),
+        }
+    }
+    Some(Hosts::only(hosts))
 }
 
 /// `[model]` as written.
