@@ -20,12 +20,15 @@ use crate::plan::{
     Access, Entry, HolderPlan, HolderReply, HolderRequest, Listeners, MESSAGE_BYTES, MemoryFiles,
     Part, What,
 };
-use crate::root::{self, Sources};
+use crate::root::{self, Root, Sources};
 use crate::spec::DOOR;
 
 /// Namespaces that a holder gets of its own.
 pub(crate) fn namespaces() -> Namespaces {
-    let mut all = Namespaces::USER.and(Namespaces::MOUNT).and(Namespaces::PID).and(Namespaces::UTS);
+    let mut all = Namespaces::USER.and(Namespaces::MOUNT).and(Namespaces::UTS);
+    if !off(Weak::Pidns) {
+        all = all.and(Namespaces::PID);
+    }
     if !off(Weak::Netns) {
         all = all.and(Namespaces::NET);
     }
@@ -80,7 +83,11 @@ impl<'a> Holder<'a> {
             Some(sources) => sources,
             None => root::take_sources(&self.plan.entries, |_, _| Ok(()))?,
         };
-        let root = root::build(&self.plan.entries, sources)?;
+        let root = if off(Weak::Mounts) {
+            Root::of_host(&self.plan.entries)?
+        } else {
+            root::build(&self.plan.entries, sources)?
+        };
         if !off(Weak::Netns) {
             net::loopback_up().map_err(at(Step::Network, "lo"))?;
         }
@@ -128,8 +135,8 @@ impl<'a> Holder<'a> {
         let groups_dropped = caps::clear_groups().is_ok();
         caps::become_user(INSIDE, INSIDE).map_err(at(Step::User, ""))?;
         process::set_dumpable(false).map_err(at(Step::User, ""))?;
-        // Its parent lies outside its process namespace, hence none. If the parent is gone already, the socket says so.
-        process::die_with_parent(None).map_err(at(Step::User, "parent"))?;
+        // If the parent is gone already, the socket says so.
+        process::die_with_parent(rustix::process::getppid()).map_err(at(Step::User, "parent"))?;
         Ok(groups_dropped)
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::workspace::IdMap;
 
 /// User and group id that every pod sees as its own.
-pub const INSIDE: u32 = 1_000;
+pub(crate) const INSIDE: u32 = 1_000;
 /// First host id of the ranges given to tasks of a root host: above what other software allots, below 2^31.
 const FIRST: u32 = 0x7000_0000;
 /// Host ids per range: 65,536 for ids found on disk, then the pod's own.

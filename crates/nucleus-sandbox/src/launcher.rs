@@ -72,7 +72,9 @@ struct Run {
 
 impl Launcher {
     fn start() -> io::Result<Self> {
-        process::set_dumpable(false)?;
+        if !off(Weak::Dumpable) {
+            process::set_dumpable(false)?;
+        }
         let host = UnixStream::from(fd::duplicate(io::stdin())?);
         if !off(Weak::Fds) {
             fd::keep_only(&[host.as_fd()])?;
@@ -81,7 +83,9 @@ impl Launcher {
         rustix::stdio::dup2_stdin(&null)?;
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         // Signals of the user's terminal are for the host, which closes the socket when it wants an end.
-        process::new_session()?;
+        if !off(Weak::Session) {
+            process::new_session()?;
+        }
         let proof = SingleThreaded::verify()?;
         let hierarchy = if off(Weak::Cgroup) { None } else { Hierarchy::find() };
         if let Some(hierarchy) = &hierarchy {

@@ -317,8 +317,17 @@ fn stand_in(session_dir: &Path, files: &[(String, Vec<u8>)]) -> Result<PathBuf, 
     Ok(top)
 }
 
-/// Parents before children; where two entries have the same place, the later one is mounted over the earlier.
+/// Parents before children. Files written for the pod stand for those of the host at the same place; else the later
+/// of two entries is mounted over the earlier.
 fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let written: Vec<String> = entries
+        .iter()
+        .filter(|entry| matches!(entry.what, What::File { .. }))
+        .map(|entry| entry.inside.clone())
+        .collect();
+    entries.retain(|entry| {
+        matches!(entry.what, What::File { .. }) || !written.contains(&entry.inside)
+    });
     entries.sort_by(|a, b| Path::new(&a.inside).cmp(Path::new(&b.inside)));
     entries
 }

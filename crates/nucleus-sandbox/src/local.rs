@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nucleus_sys::fd;
+use nucleus_sys::weaken::{Weak, off};
 
 use crate::driver::{Driver, SessionHandles, WorkspaceMode};
 use crate::enforcement::Enforcement;
@@ -23,6 +24,7 @@ use crate::plan::{Facts, HolderPlan, Listeners, MESSAGE_BYTES, Part, Reply, Requ
 use crate::pod::Pod;
 use crate::self_test::SelfTest;
 use crate::spec::{AgentPodSpec, Limits, PodSpec, SessionSpec};
+use crate::toolchain;
 use crate::workspace::{self, Mask};
 
 mod report;
@@ -78,10 +80,12 @@ impl LocalDriver {
         let (ours, theirs) = UnixStream::pair().map_err(SandboxError::host("making a socket"))?;
         ours.set_read_timeout(Some(PATIENCE)).map_err(SandboxError::host("making a socket"))?;
         let mut command = Command::new(&config.program);
+        if !off(Weak::Env) {
+            command.env_clear();
+        }
         command
             .arg0("nucleus-launcher")
             .arg(LAUNCHER)
-            .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
@@ -128,6 +132,10 @@ impl LocalDriver {
                 self_test: Some(self_test(spec, masks)),
             })
         };
+        if off(Weak::Overlay) {
+            let direct = plan(WorkspaceSource::Copy(spec.workspace.clone()))?;
+            return Ok((self.hold(direct, &spec.session_dir)?, WorkspaceMode::Copy));
+        }
         match self.hold(plan(WorkspaceSource::Overlay)?, &spec.session_dir) {
             Err(SandboxError::Build(Failure { step: Step::Overlay, .. })) => {}
             other => return Ok((other?, WorkspaceMode::Overlay)),
@@ -387,7 +395,10 @@ impl Parts {
 }
 
 fn self_test(spec: &SessionSpec, masks: &[Mask]) -> SelfTest {
+    let base = toolchain::base().forbidden;
     let absent = spec.toolchains.iter().flat_map(|tools| tools.forbidden.iter().cloned());
+    // The way to the workspace itself exists, whatever lies beside it on the host.
+    let absent = base.into_iter().chain(absent).filter(|path| !spec.workspace.starts_with(path));
     // A few masks stand for all: they are made by one loop.
     let unreadable = masks
         .iter()

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nucleus_sys::process;
+use nucleus_sys::weaken::{Weak, off};
 
 use crate::error::SandboxError;
 use crate::local::Host;
@@ -95,6 +96,9 @@ impl Pod {
 
     /// Kills everything in the pod. [`Pod::wait`] then returns within the time the kernel needs for that.
     pub fn kill(&self) {
+        if off(Weak::Kill) {
+            return;
+        }
         // An error means that it is gone already.
         let _gone = process::kill(self.pidfd.as_fd());
     }

@@ -113,6 +113,27 @@ pub(crate) struct Root {
     pub(crate) merged: Option<OwnedFd>,
 }
 
+impl Root {
+    /// The host's own root, for the positive controls of tests.
+    ///
+    /// # Errors
+    /// What opening the directories says.
+    pub(crate) fn of_host(entries: &[Entry]) -> Built<Self> {
+        let open = |path: &str| {
+            rustix::fs::open(path, directory_flags(), Mode::empty()).map_err(os(Step::Source, path))
+        };
+        let workspace = entries.iter().find(|entry| {
+            matches!(
+                entry.what,
+                What::Overlay { workspace: Some(_), .. }
+                    | What::Bind { access: Access::Workspace(_), .. }
+            )
+        });
+        let merged = workspace.map(|entry| open(&entry.inside)).transpose()?;
+        Ok(Self { directory: open("/")?, merged })
+    }
+}
+
 /// Builds the root and changes the current directory to it. The caller then makes listeners in it and calls [`finish`].
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
+use crate::weaken::{Weak, off};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
@@ -266,7 +267,10 @@ pub fn reap() -> io::Result<()> {
 #[must_use]
 pub fn execute(program: &str, args: &[String], env: &[(String, String)]) -> io::Error {
     let mut command = std::process::Command::new(program);
-    command.args(args).env_clear();
+    command.args(args);
+    if !off(Weak::Env) {
+        command.env_clear();
+    }
     for (name, value) in env {
         command.env(name, value);
     }

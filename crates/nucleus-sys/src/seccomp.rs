@@ -158,11 +158,12 @@ pub fn available() -> bool {
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 fn build(options: Options) -> Result<Filters, seccompiler::BackendError> {
-    let mut programs = Vec::new();
-    programs.push(compile_one(forbidden()?, libc::EPERM)?);
-    programs.push(compile_one(absent(), libc::ENOSYS)?);
-    programs.push(compile_one(families()?, libc::EAFNOSUPPORT)?);
-    programs.push(compile_one(protocols()?, libc::EPROTONOSUPPORT)?);
+    let mut programs = vec![
+        compile_one(forbidden()?, libc::EPERM)?,
+        compile_one(absent(), libc::ENOSYS)?,
+        compile_one(families()?, libc::EAFNOSUPPORT)?,
+        compile_one(protocols()?, libc::EPROTONOSUPPORT)?,
+    ];
     if options.require_sealed_memory_files {
         let unsealed = masked(1, MFD_NOEXEC_SEAL, 0)?;
         let rules =

@@ -1,0 +1,42 @@
+//! Attacks from inside a pod on every wall, as root and rootless, each with its positive control.
+//!
+//! Row numbers are those of the bypass catalogue in `docs/THREATS.md`. With `--features weaken` every attack is played
+//! again with each claimed layer alone (must hold) and with none of them (must break through).
+
+#[path = "walls/harness.rs"]
+mod harness;
+#[path = "walls/rows.rs"]
+mod rows;
+#[path = "walls/stage.rs"]
+mod stage;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use harness::{BROKEN, HELD, SKIPPED};
+pub(crate) use stage::{CANARY, Outcome, Stage};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [nucleus_sandbox::LAUNCHER] => {
+            std::process::exit(nucleus_sandbox::launcher_main());
+        }
+        ["--scene", name, directory] => {
+            let test = rows::TESTS.iter().find(|test| test.name == *name).expect("a test");
+            let stage = Stage::new(Path::new(directory));
+            match (test.scene)(&stage) {
+                Outcome::Held => ExitCode::from(HELD),
+                Outcome::Broken(text) => {
+                    println!("{text}");
+                    ExitCode::from(BROKEN)
+                }
+                Outcome::Skipped(text) => {
+                    println!("{text}");
+                    ExitCode::from(SKIPPED)
+                }
+            }
+        }
+        _ => harness::main(rows::TESTS),
+    }
+}

@@ -1,0 +1,180 @@
+//! A harness for tests that need processes of one thread: every scene is a process of its own.
+//!
+//! It speaks enough of the standard harness's command line for `cargo test` and `cargo nextest`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// How a scene ended.
+pub(crate) const HELD: u8 = 0;
+pub(crate) const BROKEN: u8 = 42;
+pub(crate) const SKIPPED: u8 = 43;
+
+/// One test: the scene is played once per expectation.
+pub(crate) struct Test {
+    pub(crate) name: &'static str,
+    pub(crate) scene: fn(&super::Stage) -> super::Outcome,
+    /// Layers that hold it, by the names of the weaken feature; any one of them alone must hold it.
+    pub(crate) layers: &'static [&'static str],
+}
+
+/// As whom a scene is played.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Host {
+    Root,
+    Rootless,
+}
+
+/// Uid of the rootless scenes; it needs no account.
+pub(crate) const ROOTLESS: u32 = 20_000;
+
+pub(crate) fn main(tests: &[Test]) -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let hosts: &[Host] = if rustix::process::geteuid().is_root() {
+        &[Host::Root, Host::Rootless]
+    } else {
+        &[Host::Rootless]
+    };
+    let names = || hosts.iter().flat_map(|host| tests.iter().map(move |test| (*host, test)));
+    if args.iter().any(|arg| arg == "--list") {
+        if !args.iter().any(|arg| arg == "--ignored") {
+            for (host, test) in names() {
+                println!("{}: test", full_name(host, test));
+            }
+        }
+        return ExitCode::SUCCESS;
+    }
+    let exact = args.iter().any(|arg| arg == "--exact");
+    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let mut failed = 0;
+    let mut passed = 0;
+    for (host, test) in names() {
+        let name = full_name(host, test);
+        let wanted = filters.is_empty()
+            || filters.iter().any(|filter| {
+                if exact { name == **filter } else { name.contains(filter.as_str()) }
+            });
+        if !wanted {
+            continue;
+        }
+        match judge(host, test) {
+            Ok(note) => {
+                passed += 1;
+                println!("test {name} ... ok{note}");
+            }
+            Err(reason) => {
+                failed += 1;
+                println!("test {name} ... FAILED\n{reason}");
+            }
+        }
+    }
+    println!("\ntest result: {passed} passed; {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn full_name(host: Host, test: &Test) -> String {
+    let host = match host {
+        Host::Root => "root",
+        Host::Rootless => "rootless",
+    };
+    format!("{host}::{}", test.name)
+}
+
+/// Plays a scene with every layer; with each claimed layer alone; and, as the positive control, with none of them.
+fn judge(host: Host, test: &Test) -> Result<String, String> {
+    match play(host, test, &[])? {
+        (HELD, _) => {}
+        (SKIPPED, text) => return Ok(format!(" (SKIPPED: {})", text.trim())),
+        (_, text) => return Err(format!("with every layer it was not held:\n{text}")),
+    }
+    if !cfg!(feature = "weaken") {
+        return Ok(" (positive control needs --features weaken)".to_owned());
+    }
+    for layer in test.layers {
+        let off: Vec<&str> = test.layers.iter().copied().filter(|other| other != layer).collect();
+        match play(host, test, &off)? {
+            (HELD | SKIPPED, _) => {}
+            (_, text) => return Err(format!("{layer} alone did not hold it:\n{text}")),
+        }
+    }
+    if test.layers.is_empty() {
+        return Ok(String::new());
+    }
+    match play(host, test, test.layers)? {
+        (BROKEN, _) => Ok(format!(" (held by {}; control broke through)", test.layers.join(", "))),
+        (SKIPPED, text) => Ok(format!(" (control SKIPPED: {})", text.trim())),
+        (_, text) => Err(format!(
+            "positive control: without {} the attack must work, but:\n{text}",
+            test.layers.join(", ")
+        )),
+    }
+}
+
+fn play(host: Host, test: &Test, off: &[&str]) -> Result<(u8, String), String> {
+    let place = Place::new(host).map_err(|error| format!("preparing the scene: {error}"))?;
+    let mut command = if host == Host::Rootless && rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args([
+            &format!("--reuid={ROOTLESS}"),
+            &format!("--regid={ROOTLESS}"),
+            "--clear-groups",
+            "--inh-caps=-all",
+            "--",
+        ]);
+        command.arg(&place.program);
+        command
+    } else {
+        Command::new(&place.program)
+    };
+    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
+    if !off.is_empty() {
+        command.env("NUCLEUS_WEAKEN", format!("{},self-test", off.join(",")));
+    }
+    command.args(["--scene", test.name]).arg(&place.directory);
+    let output = command.output().map_err(|error| format!("starting the scene: {error}"))?;
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    match output.status.code().and_then(|code| u8::try_from(code).ok()) {
+        Some(code @ (HELD | BROKEN | SKIPPED)) => Ok((code, text)),
+        _ => Err(format!("the scene failed ({}):\n{text}", output.status)),
+    }
+}
+
+/// A directory for one scene, with this program and the attacks in it, that the scene's user owns.
+struct Place {
+    directory: PathBuf,
+    program: PathBuf,
+}
+
+impl Place {
+    fn new(host: Host) -> std::io::Result<Self> {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let parent = Path::new(if host == Host::Root { "/var/tmp" } else { "/tmp" });
+        let directory =
+            tempfile::Builder::new().prefix("nucleus-walls-").tempdir_in(parent)?.keep();
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755))?;
+        let program = directory.join("walls");
+        std::fs::copy(std::env::current_exe()?, &program)?;
+        std::fs::write(directory.join("attack.c"), include_str!("attack.c"))?;
+        let compiled = Command::new("cc")
+            .args(["-O1", "-o", "attack", "attack.c"])
+            .current_dir(&directory)
+            .status()?;
+        assert!(compiled.success(), "the attacks must compile");
+        if host == Host::Rootless && rustix::process::geteuid().is_root() {
+            for path in [&directory, &program, &directory.join("attack")] {
+                chown(path, Some(ROOTLESS), Some(ROOTLESS))?;
+            }
+        }
+        Ok(Self { directory, program })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _left = std::fs::remove_dir_all(&self.directory);
+    }
+}

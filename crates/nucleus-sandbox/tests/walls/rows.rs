@@ -1,0 +1,428 @@
+//! The scenes.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::time::Duration;
+
+use nucleus_sandbox::{Driver, PodEnd};
+
+use super::harness::Test;
+use super::{CANARY, Outcome, Stage};
+
+const fn test(
+    name: &'static str,
+    scene: fn(&Stage) -> Outcome,
+    layers: &'static [&'static str],
+) -> Test {
+    Test { name, scene, layers }
+}
+
+pub(crate) const TESTS: &[Test] = &[
+    test("ordinary_commands_work", ordinary, &[]),
+    test("row_06_attributes_outside", attributes, &["mounts"]),
+    test("row_06_attributes_of_the_root", root_attributes, &["ro-root"]),
+    test("row_07_magic_links", magic_links, &["mounts"]),
+    test("row_16_inherited_descriptors", descriptors, &["fds", "landlock"]),
+    test("row_25_environment", environment, &["env"]),
+    test("row_31_network_from_a_child", network, &["netns"]),
+    test("row_32_terminal", terminal, &["seccomp", "session"]),
+    test("row_33_survivors", survivors, &["pidns", "cgroup"]),
+    test("row_34_fork_bomb", fork_bomb, &["rlimits", "cgroup"]),
+    test("row_34_memory_bomb", memory_bomb, &["cgroup"]),
+    test("row_34_file_size", file_size, &["rlimits"]),
+    test("row_34_descriptors", open_files, &["rlimits"]),
+    test("row_35_host_socket", host_socket, &["mounts"]),
+    test("row_36_abstract_socket", abstract_socket, &["netns", "landlock"]),
+    test("row_37_datagram_socket", datagram_socket, &["mounts"]),
+    test("row_40_mptcp", mptcp, &["seccomp", "netns"]),
+    test("row_41_io_uring", io_uring, &["seccomp"]),
+    test("row_44_x32", x32, &["seccomp"]),
+    test("row_44_i386", i386, &["seccomp"]),
+    test("row_45_environment_of_a_sibling", sibling_environment, &["pidns", "landlock"]),
+    test("row_45_trace_a_sibling", sibling_trace, &["pidns", "landlock", "seccomp"]),
+    test("row_48_kernel_surface", kernel_surface, &["seccomp"]),
+    test("row_55_signal_a_sibling", sibling_signal, &["pidns", "landlock"]),
+    test("row_29_memory_file", memory_file, &["memfd"]),
+    test("row_78_environment_of_init", init_environment, &["env", "dumpable"]),
+    test("withheld_file_is_masked", masked, &["masks"]),
+    test("workspace_changes_stay_in_the_session", overlay, &["overlay"]),
+    test("kill_ends_the_whole_tree", kill_tree, &["kill"]),
+    test("nothing_survives_the_launcher", launcher_death, &[]),
+    test("self_test_refuses_a_broken_wall", self_test, &[]),
+];
+
+fn ordinary(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    let script = "set -e; cat plain.txt; echo new > made; mkdir d; mv made d/; ls d; \
+                  printf '#!/bin/sh\\necho ran' > d/s; chmod +x d/s; ./d/s; \
+                  cp d/s /tmp/s; /tmp/s; echo x > ~/y || true; echo hi > /dev/stderr; \
+                  cat /dev/null; head -c 8 /dev/urandom | wc -c; echo $$ > /dev/shm/p; id -u; sleep 0.01";
+    let output = session.shell(script);
+    if output.end != PodEnd::Code(0) || !output.text.contains("ran\nran\n") {
+        return Outcome::Broken(format!("{:?} {}", output.end, output.text));
+    }
+    let ends = [
+        (session.shell("exit 7").end, PodEnd::Code(7)),
+        (session.shell("kill -9 $$").end, PodEnd::Signal(9)),
+        (session.run(&["/nonexistent"]).end, PodEnd::NotExecuted(2)),
+    ];
+    if let Some((found, expected)) = ends.into_iter().find(|(found, expected)| found != expected) {
+        return Outcome::Broken(format!("{found:?} instead of {expected:?}"));
+    }
+    // The host sees and makes files in the merged tree, as the pod's user.
+    let mut text = String::new();
+    let read = nucleus_sys::fs::with_fs_ids(stage.ids.uid, stage.ids.gid, || {
+        let file = open_in(&session.handles.merged, "d/s", false)?;
+        File::from(file).read_to_string(&mut text)?;
+        let made = open_in(&session.handles.merged, "by-host", true)?;
+        std::io::Write::write_all(&mut File::from(made), b"from the host\n")
+    });
+    if let Err(error) = read.and_then(|inner| inner) {
+        return Outcome::Broken(format!("host access: {error}"));
+    }
+    let seen = session.shell("cat by-host; stat -c %U by-host");
+    Outcome::of(seen.text != "from the host\nagent\n", seen.text)
+}
+
+fn open_in(directory: &OwnedFd, path: &str, create: bool) -> std::io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags};
+    let flags = if create { OFlags::CREATE | OFlags::WRONLY } else { OFlags::RDONLY };
+    Ok(rustix::fs::openat2(
+        directory,
+        path,
+        flags | OFlags::CLOEXEC,
+        if create { Mode::from_raw_mode(0o644) } else { Mode::empty() },
+        ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+    )?)
+}
+
+fn attributes(stage: &Stage) -> Outcome {
+    let canary = stage.canary();
+    let output = stage.open().attack(&["attributes", &canary.to_string_lossy()]);
+    let metadata = fs::metadata(&canary).expect("canary");
+    let changed = metadata.permissions().mode() & 0o777 != 0o640 || metadata.mtime() == 1;
+    Outcome::of(changed || output.text.contains("BROKEN"), output.text)
+}
+
+fn root_attributes(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    let mut text = session.attack(&["attributes", "/"]).text;
+    text += &session.shell("echo x > /evil && echo BROKEN write").text;
+    Outcome::of(text.contains("BROKEN"), text)
+}
+
+fn magic_links(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    let canary = stage.canary().to_string_lossy().into_owned();
+    let mut text = String::new();
+    for prefix in ["", "/proc/self/root", "/proc/thread-self/root", "/proc/1/root", "/proc/1/cwd/../../../.."] {
+        text += &session.attack(&["read", &format!("{prefix}{canary}")]).text;
+    }
+    text += &session.shell(&format!("ln -s {canary} link; cat link; cat /dev/fd/../../{canary}")).text;
+    Outcome::of(text.contains(CANARY), text)
+}
+
+fn descriptors(stage: &Stage) -> Outcome {
+    // As a careless supervisor would: a directory outside, open without close-on-exec.
+    let directory = File::open(&stage.outside).expect("outside");
+    rustix::io::fcntl_setfd(&directory, rustix::io::FdFlags::empty()).expect("flags");
+    let output = stage.open().attack(&["descriptors", "canary"]);
+    Outcome::of(output.text.contains(CANARY), output.text)
+}
+
+/// Variables that make allowed programs do something else, and a secret.
+const HOSTILE: [(&str, &str); 4] = [
+    ("LD_PRELOAD", "/tmp/evil.so"),
+    ("GIT_SSH_COMMAND", "evil"),
+    ("BASH_ENV", "/tmp/evil"),
+    ("API_KEY", CANARY),
+];
+
+/// Plays the rest of a scene in a copy of this process with a hostile environment.
+fn with_hostile_environment(stage: &Stage, scene: fn(&Stage) -> Outcome) -> Outcome {
+    if std::env::var("API_KEY").is_ok() {
+        return scene(stage);
+    }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    fs::remove_dir_all(&stage.workspace).expect("again");
+    fs::remove_dir_all(&stage.session_dir).expect("again");
+    fs::remove_dir_all(&stage.outside).expect("again");
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command.args(args).envs(HOSTILE);
+    let output = command.output().expect("again");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.code() {
+        Some(0) => Outcome::Held,
+        Some(42) => Outcome::Broken(text),
+        _ => panic!("{text}{}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+fn environment(stage: &Stage) -> Outcome {
+    with_hostile_environment(stage, |stage| {
+        let text = stage.open().run(&["/usr/bin/env"]).text;
+        let leaked = HOSTILE.iter().any(|(name, _)| text.contains(&format!("{name}=")));
+        Outcome::of(leaked, text)
+    })
+}
+
+fn init_environment(stage: &Stage) -> Outcome {
+    with_hostile_environment(stage, |stage| {
+        // The payload's own environment is exact in any case; init's is what its ancestors were given.
+        let text = stage.open().shell("tr '\\0' '\\n' < /proc/1/environ; grep -a . /proc/1/cmdline").text;
+        Outcome::of(text.contains(CANARY), text)
+    })
+}
+
+fn network(stage: &Stage) -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
+    let port = listener.local_addr().expect("address").port().to_string();
+    // By a program that an allowed program starts.
+    let script = format!("printf 'all:\\n\\t./attack tcp {port} 0\\n' > Makefile; sh -c 'make -s 2>&1 || ./attack tcp {port} 0'");
+    stage.open().shell(&script).outcome()
+}
+
+fn mptcp(stage: &Stage) -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
+    let port = listener.local_addr().expect("address").port().to_string();
+    stage.open().attack(&["tcp", &port, "262"]).outcome()
+}
+
+fn terminal(stage: &Stage) -> Outcome {
+    use std::io::IsTerminal;
+    if !std::io::stdin().is_terminal() {
+        // Once more with a controlling terminal of our own.
+        for path in [&stage.workspace, &stage.session_dir, &stage.outside] {
+            fs::remove_dir_all(path).expect("again");
+        }
+        let words: Vec<String> = std::env::args().collect();
+        let output = std::process::Command::new("script")
+            .args(["-qec", &words.join(" "), "/dev/null"])
+            .stdin(std::process::Stdio::null())
+            .output();
+        let Ok(output) = output else { return Outcome::Skipped("no `script` here".to_owned()) };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        return match output.status.code() {
+            Some(0) => Outcome::Held,
+            Some(42) => Outcome::Broken(text),
+            _ => panic!("{text}{}", String::from_utf8_lossy(&output.stderr)),
+        };
+    }
+    let session = stage.open();
+    let stdin = rustix::io::dup(std::io::stdin()).expect("terminal");
+    let (pod, mut out) = session.start(&["./attack", "terminal"], stdin);
+    pod.wait(Some(Duration::from_secs(10))).expect("wait").expect("an end");
+    drop(pod);
+    let mut text = String::new();
+    out.read_to_string(&mut text).expect("output");
+    Outcome::of(text.contains("BROKEN"), text)
+}
+
+fn survivors(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    let output = session.attack(&["survivor", "survived"]);
+    if output.end != PodEnd::Code(0) {
+        return Outcome::Broken(format!("{:?} {}", output.end, output.text));
+    }
+    std::thread::sleep(Duration::from_millis(1_200));
+    let text = session.shell("ls").text;
+    Outcome::of(text.contains("survived"), text)
+}
+
+fn fork_bomb(stage: &Stage) -> Outcome {
+    stage.open().attack(&["forks", "150"]).outcome()
+}
+
+fn memory_bomb(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    if session.handles.enforcement.strength(nucleus_sandbox::Layer::Cgroup)
+        != nucleus_sandbox::Strength::Full
+        && !weakened()
+    {
+        return Outcome::Skipped("no control group with a memory limit for this user".to_owned());
+    }
+    session.attack(&["memory", "600"]).outcome()
+}
+
+fn weakened() -> bool {
+    std::env::var("NUCLEUS_WEAKEN").is_ok()
+}
+
+fn file_size(stage: &Stage) -> Outcome {
+    stage.open().attack(&["file-size", "/tmp/large", "100"]).outcome()
+}
+
+fn open_files(stage: &Stage) -> Outcome {
+    stage.open().attack(&["open-files", "600"]).outcome()
+}
+
+fn host_socket(stage: &Stage) -> Outcome {
+    let path = stage.outside.join("s");
+    let _listener = UnixListener::bind(&path).expect("listener");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("mode");
+    stage.open().attack(&["unix", &path.to_string_lossy()]).outcome()
+}
+
+fn datagram_socket(stage: &Stage) -> Outcome {
+    let path = stage.outside.join("d");
+    let _socket = UnixDatagram::bind(&path).expect("socket");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("mode");
+    stage.open().attack(&["unix-datagram", &path.to_string_lossy()]).outcome()
+}
+
+fn abstract_socket(stage: &Stage) -> Outcome {
+    let name = format!("nucleus-walls-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(format!("{name}\0")).expect("name");
+    // The attack's name is padded to its length plus one, as this one is.
+    let _listener = UnixListener::bind_addr(&address).expect("listener");
+    stage.open().attack(&["abstract", &name]).outcome()
+}
+
+fn io_uring(stage: &Stage) -> Outcome {
+    stage.open().attack(&["uring"]).outcome()
+}
+
+fn x32(stage: &Stage) -> Outcome {
+    foreign(stage, "x32")
+}
+
+fn i386(stage: &Stage) -> Outcome {
+    foreign(stage, "i386")
+}
+
+fn foreign(stage: &Stage, which: &str) -> Outcome {
+    if !cfg!(target_arch = "x86_64") {
+        return Outcome::Skipped("another architecture has no second system call table".to_owned());
+    }
+    stage.open().attack(&[which]).outcome()
+}
+
+fn kernel_surface(stage: &Stage) -> Outcome {
+    stage.open().attack(&["kernel"]).outcome()
+}
+
+fn memory_file(stage: &Stage) -> Outcome {
+    stage.open().attack(&["memory-file"]).outcome()
+}
+
+/// Plays an attack beside a sibling pod of the same task.
+fn beside_a_victim(stage: &Stage, attack: &str) -> Outcome {
+    let session = stage.open();
+    let null = File::open("/dev/null").expect("null").into();
+    let (victim, _out) =
+        session.start_with(&["sleep", "31.4159"], null, &[("VICTIM", CANARY)]);
+    std::thread::sleep(Duration::from_millis(100));
+    let needle = if attack == "environments" { CANARY } else { "31.4159" };
+    let output = session.attack(&[attack, needle]);
+    let alive = victim.wait(Some(Duration::ZERO)).expect("wait").is_none();
+    assert!(alive, "the victim must outlive the attack");
+    output.outcome()
+}
+
+fn sibling_environment(stage: &Stage) -> Outcome {
+    beside_a_victim(stage, "environments")
+}
+
+fn sibling_trace(stage: &Stage) -> Outcome {
+    beside_a_victim(stage, "trace")
+}
+
+fn sibling_signal(stage: &Stage) -> Outcome {
+    beside_a_victim(stage, "signal")
+}
+
+fn masked(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    let text = session
+        .shell("cat .env; cp .env x && cat x; chmod 777 .env; cat .env; mv .env y && cat y; rm -f .env; cat .env; ln .env z && cat z; tar c .env | cat; cat plain.txt")
+        .text;
+    if !text.contains("plain") {
+        return Outcome::Broken(format!("other files must be readable: {text}"));
+    }
+    Outcome::of(text.contains(CANARY), text)
+}
+
+fn overlay(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    let output = session.shell("echo changed > plain.txt; echo new > made; cat plain.txt");
+    let host = fs::read_to_string(stage.workspace.join("plain.txt")).expect("file");
+    let made = stage.workspace.join("made").exists();
+    if !output.text.contains("changed") {
+        return Outcome::Skipped(format!("could not write at all: {}", output.text));
+    }
+    Outcome::of(host != "plain\n" || made, host)
+}
+
+fn kill_tree(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    let null = || File::open("/dev/null").expect("null").into();
+    let script = "(setsid sh -c 'sleep 1; touch late' &) ; trap '' TERM; sleep 30";
+    let (pod, _out) = session.start(&["sh", "-c", script], null());
+    std::thread::sleep(Duration::from_millis(200));
+    pod.kill();
+    let end = pod.wait(Some(Duration::from_millis(500))).expect("wait");
+    std::thread::sleep(Duration::from_millis(1_200));
+    let text = session.shell("ls").text;
+    Outcome::of(text.contains("late") || end != Some(PodEnd::Killed), format!("{end:?} {text}"))
+}
+
+/// Processes on the host whose command line holds `needle`.
+fn processes(needle: &str) -> usize {
+    let entries = fs::read_dir("/proc").expect("proc").flatten();
+    entries
+        .filter(|entry| {
+            fs::read(entry.path().join("cmdline"))
+                .is_ok_and(|text| String::from_utf8_lossy(&text).contains(needle))
+        })
+        .count()
+}
+
+fn launcher_death(stage: &Stage) -> Outcome {
+    let session = stage.open();
+    let null = File::open("/dev/null").expect("null").into();
+    let length = format!("27.{}", std::process::id());
+    let (pod, _out) = session.start(&["sh", "-c", &format!("setsid sleep {length} & sleep {length}")], null);
+    let mut patience = 100;
+    while processes(&length) < 2 && patience > 0 {
+        std::thread::sleep(Duration::from_millis(10));
+        patience -= 1;
+    }
+    if processes(&length) < 2 {
+        return Outcome::Broken("the sleepers did not start".to_owned());
+    }
+    let launcher = fs::read_to_string(format!("/proc/self/task/{0}/children", std::process::id()))
+        .expect("children");
+    for pid in launcher.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+        let pid = rustix::process::Pid::from_raw(pid).expect("pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill");
+    }
+    let end = pod.wait(Some(Duration::from_secs(2))).expect("wait");
+    let left = processes(&length);
+    let refused = session.driver.kill_all().is_err();
+    Outcome::of(left != 0 || end != Some(PodEnd::Killed) || !refused, format!("{left} {end:?}"))
+}
+
+fn self_test(stage: &Stage) -> Outcome {
+    if !cfg!(feature = "weaken") {
+        return Outcome::Skipped("needs --features weaken".to_owned());
+    }
+    for layer in ["seccomp", "netns", "masks", "ro-root", "caps"] {
+        // Single-threaded so far, and nothing else reads it.
+        let mut command = std::process::Command::new("/proc/self/exe");
+        let place = stage.directory.join(format!("again-{layer}"));
+        fs::create_dir(&place).expect("place");
+        fs::copy(stage.directory.join("attack"), place.join("attack")).expect("attack");
+        command.args(["--scene", "ordinary_commands_work"]).arg(&place);
+        let output = command.env("NUCLEUS_WEAKEN", layer).output().expect("again");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() || !text.contains("the self-test broke through") {
+            return Outcome::Broken(format!("without {layer} the self-test must refuse: {text}"));
+        }
+    }
+    Outcome::Held
+}

@@ -1,0 +1,248 @@
+//! `.git` as one unit, with real git on both sides.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nucleus_sandbox::workspace::{
+    ApplyOptions, ApplyReport, HoldReason, Lock, Session, SessionSettings, WorkspaceError, admit, apply, mask, review,
+};
+
+fn git(dir: &Path, args: &[&str]) -> String {
+    let out = Command::new("git")
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", "/nonexistent")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .args(["-C", dir.to_str().unwrap(), "-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+struct Task {
+    _dir: tempfile::TempDir,
+    workspace: PathBuf,
+    session: Session,
+    lock: Lock,
+}
+
+/// A repository with one commit, and a session whose upper layer is then filled as an overlay's would be: `work`
+/// happens in a clone of the tree, and every file that differs afterwards is copied up.
+fn task(work: impl FnOnce(&Path)) -> Task {
+    let dir = tempfile::tempdir().unwrap();
+    let workspace = dir.path().canonicalize().unwrap().join("ws");
+    fs::create_dir(&workspace).unwrap();
+    git(&workspace, &["init", "-q"]);
+    fs::write(workspace.join("f"), "one\n").unwrap();
+    git(&workspace, &["add", "."]);
+    git(&workspace, &["commit", "-q", "-m", "one"]);
+    let state = dir.path().join("state");
+    let admitted = admit(&workspace, &[], Path::new("/nonexistent/h")).unwrap();
+    let (session, lock) = Session::create(&state, "session-git", &admitted, SessionSettings::default()).unwrap();
+    mask::plan(&workspace, &mask::MaskPolicy::none(), session.dir()).unwrap();
+    let clone = dir.path().join("clone");
+    let copied = Command::new("cp").arg("-a").arg(&workspace).arg(&clone).status().unwrap();
+    assert!(copied.success());
+    work(&clone);
+    copy_up(&clone, &workspace, &session.upper());
+    Task { _dir: dir, workspace, session, lock }
+}
+
+fn copy_up(from: &Path, lower: &Path, upper: &Path) {
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let (low, up) = (lower.join(&name), upper.join(&name));
+        if path.is_dir() {
+            fs::create_dir_all(&up).unwrap();
+            copy_up(&path, &low, &up);
+        } else if fs::read(&low).ok() != fs::read(&path).ok() {
+            fs::copy(&path, &up).unwrap();
+        }
+    }
+    let Ok(entries) = fs::read_dir(lower) else { return };
+    for entry in entries.flatten().filter(|e| !from.join(e.file_name()).exists()) {
+        let up = upper.join(entry.file_name());
+        rustix::fs::mknodat(rustix::fs::CWD, &up, rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::empty(), 0)
+            .unwrap();
+    }
+}
+
+fn commit(dir: &Path) {
+    fs::write(dir.join("f"), "two\n").unwrap();
+    git(dir, &["commit", "-q", "-a", "-m", "two"]);
+}
+
+impl Task {
+    fn apply(&mut self) -> ApplyReport {
+        apply(&mut self.session, &self.lock, &ApplyOptions { review: false, hold: &|_| None }).unwrap()
+    }
+
+    fn subject(&self) -> String {
+        git(&self.workspace, &["log", "-1", "--format=%s"]).trim().to_owned()
+    }
+}
+
+fn reasons(report: &ApplyReport) -> Vec<HoldReason> {
+    let mut out = Vec::new();
+    for held in report.held.iter().filter(|h| h.path.to_string().starts_with(".git")) {
+        if !out.contains(&held.reason) {
+            out.push(held.reason);
+        }
+    }
+    out
+}
+
+#[test]
+fn a_commit_is_carried_over() {
+    let mut task = task(commit);
+    let report = task.apply();
+    assert_eq!((report.held.len(), report.conflicts.len()), (0, 0), "{report:?}");
+    assert_eq!(task.subject(), "two");
+    assert_eq!(git(&task.workspace, &["status", "--porcelain"]), "");
+    git(&task.workspace, &["fsck", "--strict"]);
+}
+
+#[test]
+fn a_status_of_the_host_is_no_move() {
+    let mut task = task(commit);
+    // Makes git rewrite the index with fresh stat data.
+    let now = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    fs::File::options().write(true).open(task.workspace.join(".git/HEAD")).unwrap();
+    let before = fs::read(task.workspace.join(".git/index")).unwrap();
+    fs::File::options().write(true).open(task.workspace.join("f")).unwrap().set_modified(now).unwrap();
+    git(&task.workspace, &["update-index", "-q", "--refresh"]);
+    assert_ne!(before, fs::read(task.workspace.join(".git/index")).unwrap(), "the index was rewritten");
+    let report = task.apply();
+    assert_eq!(reasons(&report), [], "{report:?}");
+    assert_eq!(task.subject(), "two");
+}
+
+#[test]
+fn a_commit_of_the_host_holds_the_whole_unit() {
+    let mut task = task(commit);
+    fs::write(task.workspace.join("g"), "host\n").unwrap();
+    git(&task.workspace, &["add", "g"]);
+    git(&task.workspace, &["commit", "-q", "-m", "host"]);
+    let report = task.apply();
+    assert_eq!(reasons(&report), [HoldReason::GitMoved]);
+    assert!(report.applied.iter().all(|c| !c.path.to_string().starts_with(".git")));
+    assert_eq!(task.subject(), "host");
+    git(&task.workspace, &["fsck", "--strict"]);
+    // Not even the user's word undoes the host's commit.
+    let items = review::items(&task.session).unwrap();
+    let unit = items.iter().find(|i| i.path.to_string() == ".git").unwrap().clone();
+    assert!(unit.files() > 3);
+    let refused = review::accept(&mut task.session, &task.lock, &[unit]);
+    assert!(matches!(refused, Err(WorkspaceError::NotAcceptable { why: HoldReason::GitMoved, .. })));
+}
+
+#[test]
+fn staged_work_and_branches_of_the_host_hold_too() {
+    type Move = fn(&Path);
+    let moves: [Move; 3] = [
+        |ws| {
+            fs::write(ws.join("staged"), "x").unwrap();
+            git(ws, &["add", "staged"]);
+        },
+        |ws| {
+            git(ws, &["branch", "topic"]);
+        },
+        |ws| {
+            git(ws, &["checkout", "-q", "-b", "other"]);
+        },
+    ];
+    for moved in moves {
+        let mut task = task(commit);
+        moved(&task.workspace);
+        assert_eq!(reasons(&task.apply()), [HoldReason::GitMoved]);
+        assert_eq!(task.subject(), "one");
+    }
+}
+
+#[test]
+fn hooks_and_configuration_are_held_and_the_rest_goes() {
+    let mut task = task(|dir| {
+        commit(dir);
+        fs::write(dir.join(".git/hooks/post-checkout"), "#!/bin/sh\nevil\n").unwrap();
+        git(dir, &["config", "core.fsmonitor", "evil"]);
+        fs::create_dir_all(dir.join(".git/objects/info")).unwrap();
+        fs::write(dir.join(".git/objects/info/alternates"), "/elsewhere\n").unwrap();
+        fs::create_dir_all(dir.join(".git/rebase-merge")).unwrap();
+        fs::write(dir.join(".git/rebase-merge/git-rebase-todo"), "exec evil\n").unwrap();
+    });
+    let report = task.apply();
+    assert_eq!(reasons(&report), [HoldReason::GitTrusted]);
+    assert_eq!(report.held.len(), 4, "{:?}", report.held);
+    assert_eq!(task.subject(), "two", "positive control");
+    assert!(!task.workspace.join(".git/hooks/post-checkout").exists());
+    assert!(!task.workspace.join(".git/objects/info/alternates").exists());
+    assert!(!task.workspace.join(".git/rebase-merge").exists());
+    assert!(!fs::read_to_string(task.workspace.join(".git/config")).unwrap().contains("fsmonitor"));
+}
+
+#[test]
+fn objects_are_never_deleted_and_a_gc_is_carried_over() {
+    let mut task = task(|dir| {
+        commit(dir);
+        git(dir, &["gc", "-q", "--prune=now"]);
+    });
+    let loose: Vec<PathBuf> = fs::read_dir(task.workspace.join(".git/objects"))
+        .unwrap()
+        .flatten()
+        .filter(|e| e.file_name().len() == 2)
+        .map(|e| e.path())
+        .collect();
+    assert!(!loose.is_empty());
+    let report = task.apply();
+    assert_eq!(report.conflicts.len(), 0);
+    assert!(loose.iter().all(|dir| fs::read_dir(dir).unwrap().count() > 0), "{report:?}");
+    assert_eq!(task.subject(), "two");
+    git(&task.workspace, &["fsck", "--strict"]);
+}
+
+#[test]
+fn an_unfinished_git_command_holds_the_unit() {
+    let mut task = task(|dir| {
+        commit(dir);
+        fs::write(dir.join(".git/index.lock"), "").unwrap();
+    });
+    assert_eq!(reasons(&task.apply()), [HoldReason::GitUnfinished]);
+    assert_eq!(task.subject(), "one");
+    assert!(!task.workspace.join(".git/index.lock").exists());
+}
+
+#[test]
+fn a_git_command_of_the_host_holds_the_unit() {
+    let mut task = task(commit);
+    fs::write(task.workspace.join(".git/index.lock"), "").unwrap();
+    assert_eq!(reasons(&task.apply()), [HoldReason::GitBusy]);
+    fs::remove_file(task.workspace.join(".git/index.lock")).unwrap();
+    // Once it ends, the same session applies.
+    task.apply();
+    assert_eq!(task.subject(), "two");
+}
+
+#[test]
+fn removing_the_repository_is_held() {
+    let mut task = task(|dir| fs::remove_dir_all(dir.join(".git")).unwrap());
+    assert_eq!(reasons(&task.apply()), [HoldReason::GitReplaced]);
+    assert_eq!(task.subject(), "one");
+}
+
+#[test]
+fn repositories_inside_are_held() {
+    let mut task = task(|dir| {
+        fs::create_dir(dir.join("vendor")).unwrap();
+        git(&dir.join("vendor"), &["init", "-q"]);
+        fs::create_dir_all(dir.join("x/.GIT/hooks")).unwrap();
+        fs::write(dir.join("x/.GIT/hooks/pre-commit"), "evil").unwrap();
+        fs::write(dir.join("x/ok"), "ok").unwrap();
+    });
+    let report = task.apply();
+    assert!(report.held.iter().all(|h| h.reason == HoldReason::NestedRepository), "{:?}", report.held);
+    assert!(!task.workspace.join("vendor").exists() && !task.workspace.join("x/.GIT").exists());
+    assert!(task.workspace.join("x/ok").exists());
+}
