@@ -77,7 +77,8 @@ pub struct AdminConfig {
 pub struct Forbid {
     /// The local driver, whatever flag or setting asks for it.
     pub local_driver: bool,
-    /// Profiles of the registry that may not be used.
+    /// Profiles of the registry that may not be used by name. A permissions file can say the same as a profile: what
+    /// must hold whatever a user writes belongs into the ceiling.
     pub profiles: BTreeSet<String>,
     /// Operations that are `never`.
     pub operations: BTreeSet<Operation>,

@@ -12,6 +12,8 @@ pub const JSON_MAX_VALUES: usize = 65_536;
 pub const REQUEST_ID_MAX_BYTES: usize = 256;
 /// A JSON-RPC method name.
 pub const METHOD_MAX_BYTES: usize = 256;
+/// Name of a tool in a call.
+pub const TOOL_NAME_MAX_BYTES: usize = 128;
 /// Client name and version of `initialize`, each.
 pub const CLIENT_INFO_MAX_BYTES: usize = 256;
 /// Reason of `notifications/cancelled`; longer text is cut.
@@ -23,8 +25,6 @@ pub const TOOL_USE_ID_MAX_BYTES: usize = 128;
 pub const PATH_MAX_BYTES: usize = 4_096;
 /// A glob or regular expression.
 pub const PATTERN_MAX_BYTES: usize = 1_024;
-/// A search query.
-pub const QUERY_MAX_BYTES: usize = 512;
 /// A URL.
 pub const URL_MAX_BYTES: usize = 2_048;
 /// All of an argv together (or a command line as text).
@@ -42,8 +42,6 @@ pub const DESCRIPTION_MAX_BYTES: usize = 4_096;
 /// A job or approval id.
 pub const HANDLE_MAX_BYTES: usize = 64;
 
-/// Output of one stream in a result, unless the operator says otherwise.
-pub const OUTPUT_DEFAULT_BYTES: usize = 256 * 1024;
 /// Longest a call keeps its caller waiting before it becomes a job, and longest `job_output` waits.
 pub const CALL_WAIT_MAX_S: u64 = 30;
 /// Longest a command may run.

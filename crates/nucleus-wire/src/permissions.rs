@@ -21,7 +21,7 @@
 //!
 //! [model]                   # absent = the agent's own provider
 //! allow = ["anthropic"]
-//! hidden_paths = ["customers/"]
+//! hidden_paths = ["customers/"]  # never shown to a model: neither by a tool nor to a command, whose output is shown
 //!
 //! [budget]                  # a limit not named = the default profile's
 //! max_cost_usd = 2.0
@@ -38,7 +38,8 @@
 //!
 //! A file is used in one of two ways. As the operator's *envelope*, a section that is absent takes the default above.
 //! As a *ceiling* that is met with an envelope (an administrator's, or a file found in a workspace), a section that is
-//! absent demands nothing; it can only tighten.
+//! absent demands nothing, and a section that is there means what it always means (an operation it does not name is
+//! `never`). It can only tighten.
 
 mod budget;
 mod command;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use super::frame::RequestId;
 use super::reply::{ErrorCode, Reply};
 use crate::limits::{
-    CANCEL_REASON_MAX_BYTES, CLIENT_INFO_MAX_BYTES, REQUEST_ID_MAX_BYTES, TOOL_USE_ID_MAX_BYTES,
+    CANCEL_REASON_MAX_BYTES, CLIENT_INFO_MAX_BYTES, TOOL_NAME_MAX_BYTES, TOOL_USE_ID_MAX_BYTES,
 };
 use crate::text;
 
@@ -181,7 +181,7 @@ fn initialize(params: &Map<String, Value>) -> Result<Initialize, ParamsError> {
 
 fn call_tool(mut params: Map<String, Value>) -> Result<CallTool, ParamsError> {
     let name = match params.remove("name") {
-        Some(Value::String(name)) if name.len() <= REQUEST_ID_MAX_BYTES => name,
+        Some(Value::String(name)) if name.len() <= TOOL_NAME_MAX_BYTES => name,
         _ => return Err(member("name", "the name of a tool")),
     };
     let arguments = match params.remove("arguments") {
