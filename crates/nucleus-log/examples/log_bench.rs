@@ -24,7 +24,8 @@ const WRITERS: usize = 64;
 const ROUNDS: usize = 5;
 const APPENDS_PER_WRITER: usize = 60;
 const SYNCS: usize = 60;
-const VERIFY_ENTRIES: usize = 200_000;
+/// Few enough to stay in one segment.
+const VERIFY_ENTRIES: usize = 80_000;
 const LINE_BYTES: usize = 450;
 
 fn main() -> Outcome<()> {

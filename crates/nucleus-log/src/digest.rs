@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{Context, SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::encoding::{hex32, parse_hex};
 
@@ -41,31 +41,28 @@ impl Digest {
         Self(bytes)
     }
 
-    /// RFC 6962 leaf hash: SHA-256 of 0x00 and the bytes.
-    pub(crate) fn leaf(bytes: &[u8]) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(&[0]);
-        context.update(bytes);
-        Self::take(context.finish().as_ref())
+    /// RFC 6962 leaf hash: SHA-256 of 0x00 and the bytes. One pass over a copy is faster than two updates.
+    pub(crate) fn leaf(scratch: &mut Vec<u8>, bytes: &[u8]) -> Self {
+        scratch.clear();
+        scratch.push(0);
+        scratch.extend_from_slice(bytes);
+        Self::of(scratch)
     }
 
     /// RFC 6962 node hash: SHA-256 of 0x01 and both children.
     pub(crate) fn node(left: &Self, right: &Self) -> Self {
         let mut joined = [1_u8; 65];
         if let Some((_, children)) = joined.split_first_mut() {
-            for (to, from) in children.iter_mut().zip(left.0.iter().chain(&right.0)) {
-                *to = *from;
-            }
+            let (first, second) = children.split_at_mut(32);
+            first.copy_from_slice(&left.0);
+            second.copy_from_slice(&right.0);
         }
         Self::of(&joined)
     }
 
+    /// A SHA-256 digest always has 32 bytes.
     fn take(bytes: &[u8]) -> Self {
-        let mut own = [0; 32];
-        for (to, from) in own.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        Self(own)
+        bytes.first_chunk().map_or(Self::ZERO, |bytes| Self(*bytes))
     }
 }
 

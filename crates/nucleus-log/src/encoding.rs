@@ -7,16 +7,28 @@ fn symbol<const N: usize>(table: &'static [u8; N], index: u8) -> u8 {
     table.get(usize::from(index)).copied().unwrap_or(b'?')
 }
 
-/// Lowercase hexadecimal of 32 bytes.
+/// Lowercase hexadecimal of 32 bytes, without branches.
 pub(crate) fn hex32(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0_u8; 64];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
         if let [high, low] = pair {
-            *high = symbol(HEX, byte >> 4);
-            *low = symbol(HEX, byte & 15);
+            (*high, *low) = (byte >> 4, byte & 15);
         }
     }
+    for digit in &mut text {
+        let letter = u8::from(*digit > 9).wrapping_mul(b'a' - b'0' - 10);
+        *digit = digit.wrapping_add(b'0').wrapping_add(letter);
+    }
     text
+}
+
+/// True if every byte is a lowercase hexadecimal digit.
+pub(crate) fn is_hex(text: &[u8]) -> bool {
+    text.iter().fold(true, |all, b| {
+        let digit = b.wrapping_sub(b'0') < 10;
+        let letter = b.wrapping_sub(b'a') < 6;
+        all & (digit | letter)
+    })
 }
 
 /// Lowercase hexadecimal.
@@ -135,6 +147,8 @@ mod tests {
             prop_assert_eq!(parse_base64(&base64(&bytes)), Some(bytes.clone()));
             prop_assert_eq!(parse_hex::<32>(&hex32(&digest)), Some(digest));
             prop_assert_eq!(hex(&digest).into_bytes(), hex32(&digest).to_vec());
+            prop_assert_eq!(is_hex(&bytes), bytes.iter().all(|b| b"0123456789abcdef".contains(b)));
+            prop_assert!(is_hex(&hex32(&digest)));
         }
     }
 }

@@ -36,11 +36,10 @@ impl<'a> Scanner<'a> {
         while let Some(next) = rest.strip_prefix(b",") {
             let (name, value) = key(next)?;
             let rank = rank(name);
-            if rank < last || self.keys.contains(&name) {
+            if rank < last || !self.fresh(0, name) {
                 return None;
             }
             last = rank;
-            self.keys.push(name);
             rest = self.value(value, 2)?;
             match name {
                 b"phase" => facts.phase = Some(text_of(value, rest)?),
@@ -49,6 +48,14 @@ impl<'a> Scanner<'a> {
             }
         }
         Some((facts, rest.strip_prefix(b"}")?))
+    }
+
+    /// Notes a name; false if the object, whose names begin at `first`, has it already.
+    fn fresh(&mut self, first: usize, name: &'a [u8]) -> bool {
+        let known = self.keys.get(first..).unwrap_or_default();
+        let doubled = known.iter().any(|k| k.len() == name.len() && *k == name);
+        self.keys.push(name);
+        !doubled
     }
 
     fn value(&mut self, text: &'a [u8], depth: usize) -> Option<&'a [u8]> {
@@ -76,10 +83,9 @@ impl<'a> Scanner<'a> {
         let mut rest = text;
         loop {
             let (name, value) = key(rest)?;
-            if self.keys.get(first..)?.contains(&name) {
+            if !self.fresh(first, name) {
                 return None;
             }
-            self.keys.push(name);
             rest = self.value(value, depth.saturating_add(1))?;
             match rest.split_first()? {
                 (b',', next) => rest = next,

@@ -5,7 +5,7 @@ use aws_lc_rs::{constant_time, hkdf, hmac};
 use zeroize::Zeroizing;
 
 use crate::digest::Digest;
-use crate::encoding::{hex, parse_hex};
+use crate::encoding::{hex, hex32, parse_hex};
 use crate::origin::Origin;
 
 const MAC_DOMAIN: &[u8] = b"nucleus-log/1 entry\n";
@@ -95,22 +95,19 @@ impl HeaderKey {
 pub(crate) struct EpochKey {
     epoch: u64,
     chain: Secret,
-    mac: hmac::Key,
+    /// Has absorbed the domain and the origin.
+    mac: hmac::Context,
     origin: Origin,
-    scratch: Vec<u8>,
-    prefix: usize,
 }
 
 impl EpochKey {
     fn new(epoch: u64, chain: Secret, origin: &Origin) -> Result<Self, CryptoError> {
         let entry = expand(b"", chain.as_slice(), &[INFO_ENTRY])?;
-        let mut scratch = Vec::with_capacity(1024);
-        scratch.extend_from_slice(MAC_DOMAIN);
-        scratch.extend_from_slice(origin.as_str().as_bytes());
-        scratch.push(b'\n');
-        let prefix = scratch.len();
-        let mac = hmac::Key::new(hmac::HMAC_SHA256, entry.as_slice());
-        Ok(Self { epoch, chain, mac, origin: origin.clone(), scratch, prefix })
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, entry.as_slice()));
+        mac.update(MAC_DOMAIN);
+        mac.update(origin.as_str().as_bytes());
+        mac.update(b"\n");
+        Ok(Self { epoch, chain, mac, origin: origin.clone() })
     }
 
     pub(crate) const fn epoch(&self) -> u64 {
@@ -126,22 +123,27 @@ impl EpochKey {
         if self.epoch == epoch { Ok(()) } else { Err(CryptoError) }
     }
 
-    /// MAC of a line whose signature member is cut out: `head` and the closing brace.
-    pub(crate) fn tag(&mut self, head: &[u8]) -> [u8; 32] {
-        self.scratch.truncate(self.prefix);
-        self.scratch.extend_from_slice(head);
-        self.scratch.push(b'}');
-        let tag = hmac::sign(&self.mac, &self.scratch);
-        let mut own = [0; 32];
-        for (to, from) in own.iter_mut().zip(tag.as_ref()) {
-            *to = *from;
+    /// A second handle on the same key, for another thread.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            chain: self.chain.clone(),
+            mac: self.mac.clone(),
+            origin: self.origin.clone(),
         }
-        own
     }
 
-    /// True if `tag` is the MAC of `head`; constant time in the tag.
-    pub(crate) fn accepts(&mut self, head: &[u8], tag: &[u8; 32]) -> bool {
-        constant_time::verify_slices_are_equal(&self.tag(head), tag).is_ok()
+    /// MAC of a line whose signature member is cut out: `head` and the closing brace.
+    pub(crate) fn tag(&self, head: &[u8]) -> [u8; 32] {
+        let mut context = self.mac.clone();
+        context.update(head);
+        context.update(b"}");
+        context.sign().as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// True if `tag` is the MAC of `head` in hexadecimal; constant time in the tag.
+    pub(crate) fn accepts(&self, head: &[u8], tag: &[u8]) -> bool {
+        constant_time::verify_slices_are_equal(&hex32(&self.tag(head)), tag).is_ok()
     }
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod check;
 mod checkpoint;
 mod digest;
 mod encoding;

@@ -1,7 +1,7 @@
 //! One entry as bytes: composed by the writer, scanned by the verifier, never re-serialised.
 
 use crate::digest::Digest;
-use crate::encoding::{hex32, parse_hex};
+use crate::encoding::{hex32, is_hex};
 use crate::json::{EventFacts, Scanner, integer};
 use crate::key::EpochKey;
 use crate::limits::MAX_LINE_BYTES;
@@ -34,10 +34,12 @@ pub(crate) const MAX_EVENT_BYTES: usize = MAX_LINE_BYTES
 pub(crate) struct Line<'a> {
     pub(crate) timestamp: &'a [u8],
     pub(crate) sequence: u64,
+    /// Hexadecimal digits.
     pub(crate) previous: &'a [u8],
     pub(crate) event: &'a [u8],
     pub(crate) facts: EventFacts<'a>,
-    pub(crate) tag: [u8; 32],
+    /// Hexadecimal digits.
+    pub(crate) tag: &'a [u8],
     /// The line up to its signature member.
     pub(crate) head: &'a [u8],
 }
@@ -63,20 +65,23 @@ impl<'a> Line<'a> {
         let event = body.get(..body.len().checked_sub(rest.len())?)?;
         let head = line.get(..line.len().checked_sub(rest.len())?)?;
         let (tag, rest) = rest.strip_prefix(SIGNATURE)?.split_at_checked(HEX_BYTES)?;
-        let tag = parse_hex(tag)?;
-        (rest == END).then_some(Self { timestamp, sequence, previous, event, facts, tag, head })
-    }
-
-    /// The previous hash, if it is a well-formed one.
-    pub(crate) fn previous_digest(&self) -> Option<Digest> {
-        parse_hex(self.previous).map(Digest::from_bytes)
+        (rest == END && is_hex(tag) && is_hex(previous)).then_some(Self {
+            timestamp,
+            sequence,
+            previous,
+            event,
+            facts,
+            tag,
+            head,
+        })
     }
 }
 
 /// Writes the next line and its newline to `batch`; returns the line's digest and its leaf hash.
 pub(crate) fn compose(
     batch: &mut Vec<u8>,
-    key: &mut EpochKey,
+    scratch: &mut Vec<u8>,
+    key: &EpochKey,
     timestamp: &str,
     sequence: u64,
     previous: &Digest,
@@ -96,7 +101,7 @@ pub(crate) fn compose(
     batch.extend_from_slice(&hex32(&tag));
     batch.extend_from_slice(END);
     let line = batch.get(start..).unwrap_or_default();
-    let hashes = (Digest::of(line), Digest::leaf(line));
+    let hashes = (Digest::of(line), Digest::leaf(scratch, line));
     batch.push(b'\n');
     hashes
 }

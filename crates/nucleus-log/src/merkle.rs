@@ -44,7 +44,7 @@ mod tests {
     fn reference(leaves: &[&[u8]]) -> Digest {
         match leaves {
             [] => Digest::of(b""),
-            [one] => Digest::leaf(one),
+            [one] => Digest::leaf(&mut Vec::new(), one),
             many => {
                 let mut k = 1;
                 while k * 2 < many.len() {
@@ -63,7 +63,7 @@ mod tests {
             let part: Vec<&[u8]> = leaves[..size].iter().map(Vec::as_slice).collect();
             assert_eq!(tree.root(), reference(&part), "size {size}");
             assert_eq!(tree.size(), size as u64);
-            tree.push(Digest::leaf(&leaves[size]));
+            tree.push(Digest::leaf(&mut Vec::new(), &leaves[size]));
         }
     }
 
@@ -71,7 +71,7 @@ mod tests {
     fn known_roots_of_certificate_transparency() {
         let mut tree = Tree::default();
         for leaf in [&b""[..], b"\x00", b"\x10", b"\x20\x21", b"\x30\x31", b"\x40\x41\x42\x43"] {
-            tree.push(Digest::leaf(leaf));
+            tree.push(Digest::leaf(&mut Vec::new(), leaf));
         }
         assert_eq!(
             tree.root().to_string(),

@@ -1,9 +1,9 @@
 //! The verifier proper: fed with headers, checkpoints and lines in order, without IO.
 
+use crate::check::{Against, Checked, check};
 use crate::checkpoint::{Checkpoint, NoteError};
 use crate::digest::Digest;
 use crate::header::{Authentic, Header};
-use crate::json::Scanner;
 use crate::key::{EpochKey, PublicKey, VerifyKeys};
 use crate::line::Line;
 use crate::merkle::Tree;
@@ -139,13 +139,16 @@ impl Walk {
     }
 
     /// Takes complete lines, each ended by its newline.
-    pub(crate) fn lines(&mut self, lines: &[u8]) -> Result<(), Verdict> {
-        let mut scanner = Scanner::default();
-        let mut rest = lines;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let Some((line, next)) = rest.split_at_checked(end) else { break };
-            self.line(&mut scanner, line)?;
-            rest = next.strip_prefix(b"\n").unwrap_or_default();
+    pub(crate) fn lines(&mut self, text: &[u8]) -> Result<(), Verdict> {
+        let key = self.epoch_key.as_ref();
+        let parts = check(text, Against { header: &self.header, key, expected: self.expected() });
+        for part in parts {
+            for checked in &part.lines {
+                self.line(checked)?;
+            }
+            if part.malformed {
+                return Err(Verdict::Malformed { sequence: self.expected() });
+            }
         }
         Ok(())
     }
@@ -154,53 +157,43 @@ impl Walk {
         self.tree.size().saturating_add(1)
     }
 
-    fn line<'a>(&mut self, scanner: &mut Scanner<'a>, bytes: &'a [u8]) -> Result<(), Verdict> {
+    fn line(&mut self, checked: &Checked<'_>) -> Result<(), Verdict> {
         let expected = self.expected();
-        let Some(line) = Line::scan(scanner, bytes) else {
-            return Err(Verdict::Malformed { sequence: expected });
-        };
+        let line = &checked.line;
         if line.sequence > expected {
             return Err(Verdict::Gap { sequence: expected });
         }
         if line.sequence < expected {
-            return Err(self.out_of_order(&line));
+            return Err(self.out_of_order(line));
         }
-        if line.previous != self.previous.hex() {
-            return Err(match line.previous_digest() {
-                Some(_) => Verdict::BrokenChain { sequence: expected },
-                None => Verdict::Malformed { sequence: expected },
-            });
+        if !checked.links.unwrap_or_else(|| line.previous == self.previous.hex()) {
+            return Err(Verdict::BrokenChain { sequence: expected });
         }
         let epoch = self.header.epoch_of(expected);
         if epoch != self.epoch {
             self.seal_there()?;
             self.advance_epoch(epoch)?;
         }
-        if let Some(key) = &mut self.epoch_key
-            && !key.accepts(line.head, &line.tag)
-        {
+        if self.epoch_key.is_some() && checked.authentic != Some(true) {
             return Err(Verdict::BadSignature { sequence: expected });
         }
         self.see_time(line.timestamp);
         self.pairs.see(expected, &line.facts);
-        self.previous = Digest::of(bytes);
-        self.last_line = self.previous;
-        self.tree.push(Digest::leaf(bytes));
+        self.previous = checked.digest;
+        self.last_line = checked.digest;
+        self.tree.push(checked.leaf);
         self.report.entries = expected;
         self.compare()
     }
 
     /// A second line under a number that was there already: another writer's, or not even that.
-    fn out_of_order(&mut self, line: &Line<'_>) -> Verdict {
+    fn out_of_order(&self, line: &Line<'_>) -> Verdict {
         let same_epoch = self.header.epoch_of(line.sequence) == self.epoch;
-        let forged = match &mut self.epoch_key {
-            Some(key) if same_epoch => !key.accepts(line.head, &line.tag),
-            _ => false,
-        };
-        if forged {
-            Verdict::BadSignature { sequence: line.sequence }
-        } else {
-            Verdict::Fork { sequence: line.sequence }
+        match &self.epoch_key {
+            Some(key) if same_epoch && !key.accepts(line.head, line.tag) => {
+                Verdict::BadSignature { sequence: line.sequence }
+            }
+            _ => Verdict::Fork { sequence: line.sequence },
         }
     }
 

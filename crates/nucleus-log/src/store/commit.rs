@@ -96,6 +96,7 @@ pub(crate) struct Commit {
     parts: Parts,
     inbox: VecDeque<Pending>,
     batch: Vec<u8>,
+    scratch: Vec<u8>,
     unwritten: Vec<(Pending, Appended)>,
     unsynced: Vec<(Pending, Appended)>,
     written_at: Option<Instant>,
@@ -112,6 +113,7 @@ impl Commit {
             parts,
             inbox: VecDeque::new(),
             batch: Vec::new(),
+            scratch: Vec::new(),
             unwritten: Vec::new(),
             unsynced: Vec::new(),
             written_at: None,
@@ -241,7 +243,8 @@ impl Commit {
         }
         let (digest, leaf) = line::compose(
             &mut self.batch,
-            &mut self.parts.signer.epoch_key,
+            &mut self.scratch,
+            &self.parts.signer.epoch_key,
             &self.timestamp.1,
             sequence,
             &position.previous,

@@ -17,7 +17,7 @@ use crate::store::lock::is_live;
 use crate::store::pinfile::{Pin, PinError};
 use crate::walk::{End, Walk};
 
-const CHUNK_BYTES: usize = 1024 * 1024;
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
 /// What to demand beyond the log's own consistency.
 #[derive(Debug, Clone, Default)]

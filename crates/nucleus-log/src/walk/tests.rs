@@ -46,7 +46,8 @@ fn lines(text: impl Fn(u64) -> String, epoch: impl Fn(u64) -> u64) -> (Vec<u8>, 
         let stamp = Stamp { monotonic_us: sequence, boot_id: "b".into() };
         let event = Event { target: Some(text(sequence)), ..Event::new("t", "a") };
         let event = event.encode(&stamp, 1_000).unwrap();
-        let (digest, leaf) = compose(&mut bytes, &mut key, TIME, sequence, &previous, &event);
+        let (digest, leaf) =
+            compose(&mut bytes, &mut Vec::new(), &key, TIME, sequence, &previous, &event);
         previous = digest;
         tree.push(leaf);
         if sequence % 3 == 0 {
