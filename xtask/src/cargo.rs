@@ -6,25 +6,25 @@ use std::process::Command;
 use crate::need::run;
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().map(PathBuf::from).unwrap_or(manifest)
 }
 
 /// Cargo's target directory.
-pub fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// `cargo` in the repository's root.
-pub fn cargo(args: &[&str]) -> Command {
+pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(args);
     command
 }
 
 /// Builds every program of the workspace and returns their directory.
-pub fn build(profile: Profile) -> Result<PathBuf, String> {
+pub(crate) fn build(profile: Profile) -> Result<PathBuf, String> {
     let mut args = vec!["build", "--workspace", "--bins"];
     if profile == Profile::Release {
         args.push("--release");
@@ -38,7 +38,7 @@ pub fn build(profile: Profile) -> Result<PathBuf, String> {
 
 /// Builds the programs with the switches that weaken single layers, in a target directory of their own:
 /// these are test builds and never ship.
-pub fn build_weakened() -> Result<PathBuf, String> {
+pub(crate) fn build_weakened() -> Result<PathBuf, String> {
     let target = target_dir().join("weaken");
     let mut command = cargo(&[
         "build",
@@ -60,7 +60,7 @@ pub fn build_weakened() -> Result<PathBuf, String> {
 
 /// Which build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
+pub(crate) enum Profile {
     /// Fast to build.
     Debug,
     /// What ships.

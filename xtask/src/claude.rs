@@ -8,11 +8,11 @@ use crate::need::run;
 
 /// Version the end-to-end suite is written for. With an older Node, npm would silently pick an older one, so
 /// the version is always named; the native package needs no Node to run.
-pub const VERSION: &str = "2.1.329";
+pub(crate) const VERSION: &str = "2.1.329";
 const PACKAGE: &str = "@anthropic-ai/claude-code-linux-x64";
 
 /// The program, fetched when it is not there yet.
-pub fn ensure() -> Result<PathBuf, String> {
+pub(crate) fn ensure() -> Result<PathBuf, String> {
     let dir = target_dir().join("agents").join(format!("claude-{VERSION}"));
     let program = dir.join("package/claude");
     if program.is_file() {

@@ -27,7 +27,7 @@ const REPOSITORY: [(&str, &str); 5] = [
 ];
 
 /// Runs the demo.
-pub fn run_demo(bins: &Path, place: &Path) -> Result<(), String> {
+pub(crate) fn run_demo(bins: &Path, place: &Path) -> Result<(), String> {
     let repository = sample_repository(place)?;
     let script = place.join("script.json");
     write(&script, SCRIPT)?;
@@ -39,7 +39,7 @@ pub fn run_demo(bins: &Path, place: &Path) -> Result<(), String> {
 }
 
 /// Builds and runs the demo.
-pub fn run(options: Options) -> Result<(), String> {
+pub(crate) fn run(options: Options) -> Result<(), String> {
     need::ensure(&[CC, GIT], options)?;
     let bins = build(Profile::Debug)?;
     let place = std::env::temp_dir().join(format!("nucleus-demo-{}", std::process::id()));

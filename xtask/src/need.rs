@@ -8,7 +8,7 @@ use crate::Options;
 
 /// Something a task cannot do without.
 #[derive(Debug, Clone, Copy)]
-pub struct Need {
+pub(crate) struct Need {
     /// Name for the list.
     pub name: &'static str,
     /// What it is for.
@@ -24,49 +24,49 @@ enum Install {
 }
 
 /// A C compiler: linking Rust programs, and the attack programs of the black-box tests.
-pub const CC: Need = Need {
+pub(crate) const CC: Need = Need {
     name: "cc",
     why: "links programs and builds the attack programs of the tests",
     present: || on_path("cc"),
     install: Install::Debian(&["gcc", "libc6-dev"]),
 };
 /// Git: sample repositories.
-pub const GIT: Need = Need {
+pub(crate) const GIT: Need = Need {
     name: "git",
     why: "makes the sample repositories",
     present: || on_path("git"),
     install: Install::Debian(&["git"]),
 };
 /// `setpriv`: rootless runs when the tests run as root.
-pub const SETPRIV: Need = Need {
+pub(crate) const SETPRIV: Need = Need {
     name: "setpriv",
     why: "runs the suites as an unprivileged user",
     present: || on_path("setpriv"),
     install: Install::Debian(&["util-linux"]),
 };
 /// Python: some attack programs, and one of the toolchains the pods offer.
-pub const PYTHON: Need = Need {
+pub(crate) const PYTHON: Need = Need {
     name: "python3",
     why: "one of the toolchains the tests run in pods",
     present: || on_path("python3"),
     install: Install::Debian(&["python3"]),
 };
 /// npm: fetches Claude Code.
-pub const NPM: Need = Need {
+pub(crate) const NPM: Need = Need {
     name: "npm",
     why: "fetches the pinned Claude Code",
     present: || on_path("npm"),
     install: Install::Debian(&["npm"]),
 };
 /// bubblewrap: a floor of the benchmarks.
-pub const BWRAP: Need = Need {
+pub(crate) const BWRAP: Need = Need {
     name: "bwrap",
     why: "the floor `run true` is measured beside",
     present: || on_path("bwrap"),
     install: Install::Debian(&["bubblewrap"]),
 };
 /// cargo-deny: holds the dependency policy.
-pub const CARGO_DENY: Need = Need {
+pub(crate) const CARGO_DENY: Need = Need {
     name: "cargo-deny",
     why: "holds the dependency policy of deny.toml",
     present: || on_path("cargo-deny") || cargo_bin("cargo-deny"),
@@ -74,7 +74,7 @@ pub const CARGO_DENY: Need = Need {
 };
 
 /// Lists the needs and installs what is missing, after asking.
-pub fn ensure(needs: &[Need], options: Options) -> Result<(), String> {
+pub(crate) fn ensure(needs: &[Need], options: Options) -> Result<(), String> {
     let missing: Vec<&Need> = needs.iter().filter(|need| !(need.present)()).collect();
     for need in needs {
         let state = if missing.iter().any(|m| m.name == need.name) { "missing" } else { "present" };
@@ -111,12 +111,12 @@ pub fn ensure(needs: &[Need], options: Options) -> Result<(), String> {
 }
 
 /// True when a program of this name is in PATH.
-pub fn on_path(program: &str) -> bool {
+pub(crate) fn on_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 /// Runs a command to its end; anything but success is an error that names it.
-pub fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let line = describe(command);
     println!("+ {line}");
     let status = command.status().map_err(|error| format!("{line}: {error}"))?;

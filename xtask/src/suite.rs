@@ -23,7 +23,7 @@ const SHIPPED: [&str; 4] = ["nucleus", "nucleus-tool-proxy", "nucleus-mcp", "nuc
 const SUITES: [&str; 4] = ["catalogue", "faults", "task", "refusals"];
 
 /// Runs the suites.
-pub fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
+pub(crate) fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
     let skipped = target_dir().join("skipped.txt");
     std::fs::write(&skipped, "").map_err(|error| format!("{}: {error}", skipped.display()))?;
     for suite in SUITES {
@@ -35,13 +35,13 @@ pub fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
 }
 
 /// Runs the suite with the real agent.
-pub fn claude(bins: &Path, program: &Path) -> Result<(), String> {
+pub(crate) fn claude(bins: &Path, program: &Path) -> Result<(), String> {
     let mut command = cargo(&["test", "--package", "testkit", "--test", "claude", "--", "--test-threads=1"]);
     need::run(command.env(BINS, bins).env(CLAUDE, program))
 }
 
 /// Shows that the switches are in the weakened builds and not in the others.
-pub fn lacks_switches(bins: &Path, weakened: &Path) -> Result<(), String> {
+pub(crate) fn lacks_switches(bins: &Path, weakened: &Path) -> Result<(), String> {
     for name in SHIPPED {
         if holds(&bins.join(name), SWITCH)? {
             return Err(format!("{name} knows the switches of test builds"));

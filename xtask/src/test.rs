@@ -43,7 +43,7 @@ fn run_all(steps: &[Step]) -> Result<(), String> {
 }
 
 /// Entry of the task.
-pub fn run(options: Options) -> Result<(), String> {
+pub(crate) fn run(options: Options) -> Result<(), String> {
     if options.quick {
         need::ensure(&[CC], options)?;
         return run_all(&QUICK);

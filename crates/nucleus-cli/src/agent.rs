@@ -11,7 +11,7 @@ use crate::proxy;
 const CLAUDE_NATIVE: &str = "claude-code-linux-x64/claude";
 
 /// The program of an agent, as a real file.
-pub fn find(agent: Agent, env: &Environment) -> Result<PathBuf, CliFailure> {
+pub(crate) fn find(agent: Agent, env: &Environment) -> Result<PathBuf, CliFailure> {
     match agent {
         Agent::Claude => claude(env),
         Agent::Scripted => proxy::companion(&proxy::bin_dir()?, "nucleus-scripted-agent"),
@@ -19,7 +19,7 @@ pub fn find(agent: Agent, env: &Environment) -> Result<PathBuf, CliFailure> {
 }
 
 /// The agent to use when none is named: the one that is installed.
-pub fn default_agent(env: &Environment) -> Result<Agent, CliFailure> {
+pub(crate) fn default_agent(env: &Environment) -> Result<Agent, CliFailure> {
     claude(env).map(|_| Agent::Claude)
 }
 

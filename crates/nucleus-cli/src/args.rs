@@ -21,7 +21,7 @@ Exit codes:
 /// Run agents inside an enforced envelope.
 #[derive(Debug, Parser)]
 #[command(name = "nucleus", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -29,7 +29,7 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run an agent on a task, or one command, inside the envelope.
     Run(Box<RunArgs>),
     /// List the permission profiles.
@@ -49,7 +49,7 @@ pub enum Command {
 
 /// `nucleus run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// The task in words, for an agent.
     #[arg(value_name = "TASK", required_unless_present = "command", conflicts_with = "command")]
     pub task: Option<String>,
@@ -99,7 +99,7 @@ pub struct RunArgs {
 
 /// The agents this build can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Agent {
+pub(crate) enum Agent {
     /// Claude Code.
     Claude,
     /// A fixed list of tool calls, for demonstrations and tests.
@@ -108,7 +108,7 @@ pub enum Agent {
 
 /// `nucleus profiles`.
 #[derive(Debug, Args)]
-pub struct ProfilesArgs {
+pub(crate) struct ProfilesArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -116,7 +116,7 @@ pub struct ProfilesArgs {
 
 /// A session by id.
 #[derive(Debug, Args)]
-pub struct SessionArgs {
+pub(crate) struct SessionArgs {
     /// Session id, or an unambiguous beginning of it; the latest of this workspace when absent.
     pub session: Option<String>,
     /// Print JSON.
@@ -126,7 +126,7 @@ pub struct SessionArgs {
 
 /// `nucleus review`.
 #[derive(Debug, Args)]
-pub struct ReviewArgs {
+pub(crate) struct ReviewArgs {
     /// The session.
     #[command(flatten)]
     pub session: SessionArgs,

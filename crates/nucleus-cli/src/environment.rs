@@ -13,13 +13,13 @@ const HOST_NAMES: [&str; 14] = [
 
 /// The host environment as read at start.
 #[derive(Debug, Clone)]
-pub struct Environment {
+pub(crate) struct Environment {
     vars: BTreeMap<String, String>,
 }
 
 impl Environment {
     /// Reads the process's environment; values that are not UTF-8 are as good as absent.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let vars = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -27,29 +27,29 @@ impl Environment {
     }
 
     /// A variable that is set and not empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The first of several spellings that is set.
-    pub fn first(&self, names: &[&str]) -> Option<String> {
+    pub(crate) fn first(&self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| self.get(name)).map(str::to_owned)
     }
 
     /// An XDG directory: only absolute values count (XDG base directory specification).
-    pub fn xdg(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn xdg(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }
 
     /// The user's home directory.
-    pub fn home(&self) -> Result<PathBuf, CliFailure> {
+    pub(crate) fn home(&self) -> Result<PathBuf, CliFailure> {
         self.get("HOME").map(PathBuf::from).filter(|path| path.is_absolute()).ok_or_else(|| {
             CliFailure::usage("HOME is not set to an absolute path; Nucleus needs it for its state and configuration")
         })
     }
 
     /// The variables the proxy may use on the host side.
-    pub fn for_proxy(&self) -> BTreeMap<String, String> {
+    pub(crate) fn for_proxy(&self) -> BTreeMap<String, String> {
         HOST_NAMES
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), self.get(name)?.to_owned())))

@@ -13,7 +13,7 @@ use crate::screen::Screen;
 
 /// Something happened.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A line of the proxy; `None` when it closed its end.
     Proxy(Option<Result<Box<FromProxy>, String>>),
     /// A line typed at the terminal.
@@ -24,7 +24,7 @@ pub enum Event {
 
 /// How events are shown.
 #[derive(Debug)]
-pub enum Output {
+pub(crate) enum Output {
     /// For a person.
     Screen(Screen),
     /// JSON lines on standard output.
@@ -33,7 +33,7 @@ pub enum Output {
 
 /// State of the loop.
 #[derive(Debug)]
-pub struct EventLoop {
+pub(crate) struct EventLoop {
     proxy: Proxy,
     output: Output,
     prompt: Option<Prompt>,
@@ -46,7 +46,7 @@ pub struct EventLoop {
 
 impl EventLoop {
     /// Starts the listeners.
-    pub fn new(proxy: Proxy, output: Output, prompt: Option<Prompt>) -> Result<Self, CliFailure> {
+    pub(crate) fn new(proxy: Proxy, output: Output, prompt: Option<Prompt>) -> Result<Self, CliFailure> {
         let (sender, events) = channel();
         let listeners = || -> std::io::Result<()> {
             proxy.listen(sender.clone(), |item| Event::Proxy(item.map(|line| line.map(Box::new))))?;
@@ -78,7 +78,7 @@ impl EventLoop {
     }
 
     /// Runs the task to its end.
-    pub fn run(mut self, start: ToProxy) -> Result<Summary, CliFailure> {
+    pub(crate) fn run(mut self, start: ToProxy) -> Result<Summary, CliFailure> {
         self.proxy
             .send(&start)
             .map_err(|error| CliFailure::unavailable(format!("the enforcement process is gone: {error}")))?;

@@ -4,7 +4,7 @@ use nucleus_wire::control::{Failure, FailureClass};
 
 /// A failure with what to do about it.
 #[derive(Debug)]
-pub struct CliFailure {
+pub(crate) struct CliFailure {
     class: FailureClass,
     message: String,
     hint: Option<String>,
@@ -12,44 +12,44 @@ pub struct CliFailure {
 
 impl CliFailure {
     /// Wrong use of the command line or the workspace.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { class: FailureClass::Usage, message: message.into(), hint: None }
     }
 
     /// A file that should hold policy or configuration does not.
-    pub fn policy(message: impl Into<String>) -> Self {
+    pub(crate) fn policy(message: impl Into<String>) -> Self {
         Self { class: FailureClass::Policy, message: message.into(), hint: None }
     }
 
     /// The host did not give what is needed.
-    pub fn unavailable(message: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { class: FailureClass::Unavailable, message: message.into(), hint: None }
     }
 
     /// The host cannot isolate as asked.
-    pub fn isolation(message: impl Into<String>) -> Self {
+    pub(crate) fn isolation(message: impl Into<String>) -> Self {
         Self { class: FailureClass::Isolation, message: message.into(), hint: None }
     }
 
     /// A defect of Nucleus itself.
-    pub fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self { class: FailureClass::Internal, message: message.into(), hint: None }
     }
 
     /// Adds what to do about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The process exit code.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         self.class.exit_code()
     }
 
     /// The text for standard error.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut text = format!("nucleus: {}\n", self.message);
         if let Some(hint) = &self.hint {
             for line in hint.lines() {

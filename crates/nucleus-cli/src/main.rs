@@ -1,2 +1,60 @@
-//! nucleus-cli
-fn main() {}
+//! `nucleus`: run agents inside an enforced envelope. Wiring only; one file per subcommand.
+
+mod agent;
+mod args;
+mod environment;
+mod events;
+mod failure;
+mod profiles;
+mod prompt;
+mod proxy;
+mod run;
+mod screen;
+mod sessions;
+mod settings;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use environment::Environment;
+use failure::CliFailure;
+
+/// Exit code of wrong use, as for every failure of that class.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let wrong_use = error.use_stderr();
+            // Nobody reads: there is nothing to say and the code still tells.
+            let _gone = error.print();
+            return if wrong_use { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let env = Environment::read();
+    match dispatch(cli.command, &env) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprint!("{}", failure.render());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
+    match command {
+        Command::Run(args) => run::run(*args, env),
+        Command::Profiles(args) => profiles::run(&args),
+        Command::Apply(args) => sessions::apply(&args, env),
+        Command::Review(args) => sessions::review(&args, env),
+        Command::Discard(args) => sessions::discard(&args, env),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "nucleus", &mut std::io::stdout());
+            Ok(0)
+        }
+    }
+}

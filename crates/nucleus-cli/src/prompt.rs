@@ -8,13 +8,13 @@ use rustix::termios::{QueueSelector, tcflush};
 
 /// The terminal, when a human is at it.
 #[derive(Debug)]
-pub struct Prompt {
+pub(crate) struct Prompt {
     terminal: File,
 }
 
 /// What the user typed at an approval question.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The request id: approve once.
     Approve,
     /// A refusal, with the words to give the agent.
@@ -25,14 +25,14 @@ pub enum Answer {
 
 impl Prompt {
     /// The controlling terminal; `None` when there is none (a pipe, a service, CI).
-    pub fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
         rustix::termios::tcgetattr(&terminal).ok()?;
         Some(Self { terminal })
     }
 
     /// Sends each typed line to `lines` from a thread of its own, wrapped by `wrap`.
-    pub fn watch<T: Send + 'static>(
+    pub(crate) fn watch<T: Send + 'static>(
         &self,
         lines: Sender<T>,
         wrap: impl Fn(String) -> T + Send + 'static,
@@ -49,14 +49,14 @@ impl Prompt {
     }
 
     /// Drops what was typed before the question was on screen (DESIGN section 8).
-    pub fn flush_type_ahead(&self) {
+    pub(crate) fn flush_type_ahead(&self) {
         // A terminal that cannot flush still needs the id typed, which nobody types by accident.
         let _unflushed = tcflush(&self.terminal, QueueSelector::IFlush);
     }
 }
 
 /// Reads an answer to the request `id`.
-pub fn parse_answer(id: &str, line: &str) -> Answer {
+pub(crate) fn parse_answer(id: &str, line: &str) -> Answer {
     let line = line.trim();
     if line == id {
         return Answer::Approve;

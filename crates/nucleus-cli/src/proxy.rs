@@ -17,7 +17,7 @@ const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A running `nucleus-tool-proxy`.
 #[derive(Debug)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     child: Child,
     control: UnixStream,
 }
@@ -25,7 +25,7 @@ pub struct Proxy {
 impl Proxy {
     /// Starts the proxy in a process group of its own (a Ctrl-C at the terminal is this command's to handle),
     /// with an empty environment, the control socket and, when there is one, the model key's descriptor.
-    pub fn start(program: &Path, model_key: Option<OwnedFd>) -> Result<Self, CliFailure> {
+    pub(crate) fn start(program: &Path, model_key: Option<OwnedFd>) -> Result<Self, CliFailure> {
         let failed =
             |error: std::io::Error| CliFailure::unavailable(format!("cannot start {}: {error}", program.display()));
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
@@ -46,14 +46,14 @@ impl Proxy {
     }
 
     /// Sends one line.
-    pub fn send(&mut self, message: &ToProxy) -> std::io::Result<()> {
+    pub(crate) fn send(&mut self, message: &ToProxy) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
         self.control.write_all(&line)
     }
 
     /// Reads lines on a thread of its own until the proxy closes its end; the last item is `None`.
-    pub fn listen<T: Send + 'static>(
+    pub(crate) fn listen<T: Send + 'static>(
         &self,
         events: std::sync::mpsc::Sender<T>,
         wrap: impl Fn(Option<Result<FromProxy, String>>) -> T + Send + 'static,
@@ -77,25 +77,25 @@ impl Proxy {
     }
 
     /// Ends the proxy at once; its launcher kills every pod when it is gone.
-    pub fn kill(&mut self) -> std::io::Result<()> {
+    pub(crate) fn kill(&mut self) -> std::io::Result<()> {
         self.child.kill()
     }
 
     /// Waits for the proxy to be gone.
-    pub fn wait(&mut self) -> std::io::Result<std::process::ExitStatus> {
+    pub(crate) fn wait(&mut self) -> std::io::Result<std::process::ExitStatus> {
         self.child.wait()
     }
 }
 
 /// Where the programs of this installation are: beside the running one.
-pub fn bin_dir() -> Result<PathBuf, CliFailure> {
+pub(crate) fn bin_dir() -> Result<PathBuf, CliFailure> {
     let own = std::env::current_exe()
         .map_err(|error| CliFailure::internal(format!("cannot find this program's own path: {error}")))?;
     own.parent().map(Path::to_path_buf).ok_or_else(|| CliFailure::internal("this program has no directory"))
 }
 
 /// A program of this installation.
-pub fn companion(dir: &Path, name: &str) -> Result<PathBuf, CliFailure> {
+pub(crate) fn companion(dir: &Path, name: &str) -> Result<PathBuf, CliFailure> {
     let path = dir.join(name);
     if path.is_file() {
         return Ok(path);

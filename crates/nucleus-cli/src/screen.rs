@@ -14,7 +14,7 @@ const PATHS_SHOWN_MAX: usize = 20;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// Every call.
     Normal,
     /// Only refusals, failures, questions and the summary.
@@ -23,7 +23,7 @@ pub enum Verbosity {
 
 /// Writer of the feed.
 #[derive(Debug)]
-pub struct Screen {
+pub(crate) struct Screen {
     verbosity: Verbosity,
     colour: bool,
     progress_open: bool,
@@ -41,14 +41,14 @@ enum Tone {
 
 impl Screen {
     /// A screen on standard error; colour only on a terminal without `NO_COLOR` (no-color.org).
-    pub fn new(verbosity: Verbosity, env: &Environment) -> Self {
+    pub(crate) fn new(verbosity: Verbosity, env: &Environment) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let colour = terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb");
         Self { verbosity, colour, progress_open: false }
     }
 
     /// The first block: what holds.
-    pub fn started(&mut self, started: &Started) {
+    pub(crate) fn started(&mut self, started: &Started) {
         if self.verbosity == Verbosity::Quiet {
             return;
         }
@@ -78,7 +78,7 @@ impl Screen {
     }
 
     /// One line of the feed.
-    pub fn feed(&mut self, event: &FeedEvent) {
+    pub(crate) fn feed(&mut self, event: &FeedEvent) {
         let loud = matches!(event.status, FeedStatus::Denied | FeedStatus::Waiting | FeedStatus::Failed);
         if self.verbosity == Verbosity::Quiet && !loud {
             return;
@@ -120,7 +120,7 @@ impl Screen {
     }
 
     /// The question itself; the answer is read by the prompt.
-    pub fn approval(&mut self, view: &ApprovalView, answerable: bool) {
+    pub(crate) fn approval(&mut self, view: &ApprovalView, answerable: bool) {
         self.line("");
         self.line(&format!(
             "{} {} needs approval ({}), refused in {} s",
@@ -143,12 +143,12 @@ impl Screen {
     }
 
     /// What became of a request.
-    pub fn settled(&mut self, id: &str, outcome: &str) {
+    pub(crate) fn settled(&mut self, id: &str, outcome: &str) {
         self.line(&format!("  request {id}: {}", escape(outcome)));
     }
 
     /// Bytes of the payload, made safe when they go to a terminal.
-    pub fn output(&mut self, stream: &str, text: &str) -> std::io::Result<()> {
+    pub(crate) fn output(&mut self, stream: &str, text: &str) -> std::io::Result<()> {
         self.close_progress();
         if stream == "stderr" {
             let mut err = std::io::stderr().lock();
@@ -163,12 +163,12 @@ impl Screen {
     }
 
     /// A line of Nucleus's own.
-    pub fn say(&mut self, text: &str) {
+    pub(crate) fn say(&mut self, text: &str) {
         self.line(text);
     }
 
     /// The closing summary.
-    pub fn summary(&mut self, summary: &Summary) {
+    pub(crate) fn summary(&mut self, summary: &Summary) {
         self.line("");
         let ending = match summary.exit_code {
             Some(0) => self.paint(Tone::Good, &summary.ending),

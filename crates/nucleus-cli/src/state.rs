@@ -9,7 +9,7 @@ use crate::failure::CliFailure;
 
 /// Nucleus's own directories for this user.
 #[derive(Debug, Clone)]
-pub struct State {
+pub(crate) struct State {
     /// Sessions, homes, caches and keys; mode 0700.
     pub dir: PathBuf,
     /// The user's configuration file, whether or not it exists.
@@ -22,7 +22,7 @@ impl State {
     /// Finds the directories by the XDG base directory rules and makes the state directory.
     ///
     /// Refuses a state directory that is not this user's or that others can write.
-    pub fn open(env: &Environment) -> Result<Self, CliFailure> {
+    pub(crate) fn open(env: &Environment) -> Result<Self, CliFailure> {
         let home = env.home()?;
         let state_root = env.xdg("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
         let config_root = env.xdg("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
@@ -36,7 +36,7 @@ impl State {
     }
 
     /// Paths no workspace may cover: state and configuration.
-    pub fn protected(&self) -> Vec<PathBuf> {
+    pub(crate) fn protected(&self) -> Vec<PathBuf> {
         let mut paths = vec![self.dir.clone()];
         paths.extend(self.user_config.parent().map(Path::to_path_buf));
         paths.extend(self.admin_config.parent().map(Path::to_path_buf));
@@ -45,7 +45,7 @@ impl State {
 }
 
 /// A new session id: UTC time to the second and four random characters.
-pub fn new_session_id() -> Result<String, CliFailure> {
+pub(crate) fn new_session_id() -> Result<String, CliFailure> {
     const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
     let mut random = [0_u8; 4];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())

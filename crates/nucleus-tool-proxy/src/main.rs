@@ -1,2 +1,81 @@
-//! nucleus-tool-proxy
-fn main() {}
+//! `nucleus-tool-proxy`: the host-side enforcement process of one task.
+//!
+//! Started by `nucleus` with a control socket; starts the launcher of pods by executing itself again.
+
+mod agent;
+mod agent_pod;
+mod control;
+mod door;
+mod egress;
+mod envelope;
+mod finish;
+mod model;
+mod payload;
+mod runner;
+mod session;
+mod task;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use nucleus_wire::control::{Failure, FromProxy};
+
+const USAGE: &str = "\
+nucleus-tool-proxy is started by `nucleus run`; it is not meant to be started by hand.
+usage: nucleus-tool-proxy --control-fd N [--model-key-fd N]";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|first| first == nucleus_sandbox::LAUNCHER) {
+        return ExitCode::from(u8::try_from(nucleus_sandbox::launcher_main()).unwrap_or(1));
+    }
+    if args.iter().any(|arg| arg == "--version") {
+        println!("nucleus-tool-proxy {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    let Some(descriptors) = descriptors(&args) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(64);
+    };
+    match serve(descriptors) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nucleus-tool-proxy: {error}");
+            ExitCode::from(74)
+        }
+    }
+}
+
+/// What the user's side handed over.
+struct Descriptors {
+    control: OwnedFd,
+    model_key: Option<OwnedFd>,
+}
+
+fn descriptors(args: &[String]) -> Option<Descriptors> {
+    let mut control = None;
+    let mut model_key = None;
+    let mut rest = args.iter();
+    while let Some(flag) = rest.next() {
+        let fd = nucleus_sys::fd::inherit(rest.next()?.parse().ok()?).ok()?;
+        match flag.as_str() {
+            "--control-fd" => control = Some(fd),
+            "--model-key-fd" => model_key = Some(fd),
+            _ => return None,
+        }
+    }
+    Some(Descriptors { control: control?, model_key })
+}
+
+fn serve(descriptors: Descriptors) -> std::io::Result<()> {
+    let (control, reader, spec) = control::Control::accept(UnixStream::from(descriptors.control))?;
+    let control = Arc::new(control);
+    let outcome: Result<_, Failure> = task::run(spec, descriptors.model_key, &control, reader);
+    control.send(&match outcome {
+        Ok(summary) => FromProxy::Finished(Box::new(summary)),
+        Err(failure) => FromProxy::Failed(failure),
+    });
+    Ok(())
+}

@@ -125,6 +125,12 @@ impl Sandbox {
         *self.inner.session.label()
     }
 
+    /// The time deadlines are measured by, in milliseconds since the Unix epoch; setting the clock back gains nothing.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.inner.now_ms()
+    }
+
     /// Ended calls by verdict: `allowed`, `approved`, `denied`, `waiting`, `malformed`, `failed`; absent = none.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, u64> {

@@ -63,13 +63,13 @@ impl Mock {
         });
         let serving = Arc::clone(&shared);
         std::thread::Builder::new().spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            for (number, stream) in (1..).zip(listener.incoming().map_while(Result::ok)) {
                 if serving.stopped.load(Ordering::SeqCst) {
                     break;
                 }
                 let shared = Arc::clone(&serving);
                 // A connection that breaks concerns only its peer.
-                std::thread::spawn(move || shared.connection(stream).ok());
+                std::thread::spawn(move || shared.connection(stream, number).ok());
             }
         })?;
         Ok(Self { address, shared })
@@ -117,11 +117,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connection(&self, stream: TcpStream) -> io::Result<()> {
+    fn connection(&self, stream: TcpStream, number: u64) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut writer = stream.try_clone()?;
         let mut reader = BufReader::new(stream);
-        while let Some(request) = wire::read(&mut reader)? {
+        while let Some(request) = wire::read(&mut reader, number)? {
             self.record(&request)?;
             if !self.answer(&mut writer, &request)? {
                 return Ok(());

@@ -21,10 +21,12 @@ pub struct Received {
     pub headers: BTreeMap<String, String>,
     /// Body, as JSON where it is JSON, else as text.
     pub body: Value,
+    /// Number of the connection it came on, from 1.
+    pub connection: u64,
 }
 
 /// Reads one request; `None` at the end of the connection.
-pub(super) fn read(stream: &mut impl BufRead) -> io::Result<Option<Received>> {
+pub(super) fn read(stream: &mut impl BufRead, connection: u64) -> io::Result<Option<Received>> {
     let mut head = stream.take(HEAD_MAX);
     let mut line = String::new();
     if head.read_line(&mut line)? == 0 {
@@ -61,7 +63,7 @@ pub(super) fn read(stream: &mut impl BufRead) -> io::Result<Option<Received>> {
     stream.read_exact(&mut bytes)?;
     let body = serde_json::from_slice(&bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-    Ok(Some(Received { method, target, headers, body }))
+    Ok(Some(Received { method, target, headers, body, connection }))
 }
 
 impl Received {

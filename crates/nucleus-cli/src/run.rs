@@ -1,0 +1,229 @@
+//! `nucleus run`.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nucleus_wire::config::{AdminConfig, Config};
+use nucleus_wire::control::{ApprovalMode, ModelUpstream, Payload, PolicySource, PolicyText, Summary, TaskSpec, ToProxy};
+use nucleus_wire::profile;
+
+use crate::agent;
+use crate::args::{Agent, RunArgs};
+use crate::environment::Environment;
+use crate::events::{EventLoop, Output};
+use crate::failure::CliFailure;
+use crate::prompt::Prompt;
+use crate::proxy::{self, Proxy};
+use crate::screen::{Screen, Verbosity};
+use crate::settings;
+use crate::state::{State, new_session_id};
+
+/// The provider's own origin.
+const ANTHROPIC: &str = "https://api.anthropic.com";
+/// Largest policy, script or price file read, in bytes.
+const TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Largest key file read, in bytes.
+const KEY_BYTES_MAX: u64 = 16 * 1024;
+
+/// Runs the task and returns the exit code.
+pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
+    let state = State::open(env)?;
+    let (admin, admin_text) = settings::admin(&state)?;
+    let config = settings::user(&state)?.or(&admin.settings);
+    let workspace = workspace(args.workspace.as_deref())?;
+    let prompt = if args.json { None } else { Prompt::open() };
+    let (model, key) = model(&args, env, &config, &state)?;
+    let spec = TaskSpec {
+        session: new_session_id()?,
+        state_dir: state.dir.clone(),
+        workspace,
+        payload: payload(&args, env, &config)?,
+        policy: policy(&args, &config)?,
+        ceilings: admin_text.into_iter().collect(),
+        allow_local_driver: allow_local(&args, &config, &admin)?,
+        review: args.review,
+        approvals: approvals(&config, prompt.is_some()),
+        model,
+        timeout_s: args.timeout,
+        bin_dir: proxy::bin_dir()?,
+        host_env: settings::host_environment(env),
+    };
+    let program = proxy::companion(&spec.bin_dir, "nucleus-tool-proxy")?;
+    proxy::companion(&spec.bin_dir, "nucleus-mcp")?;
+    let output = if args.json {
+        Output::Json
+    } else {
+        Output::Screen(Screen::new(if args.quiet { Verbosity::Quiet } else { Verbosity::Normal }, env))
+    };
+    let proxy = Proxy::start(&program, key)?;
+    let summary = EventLoop::new(proxy, output, prompt)?.run(ToProxy::Start(Box::new(spec)))?;
+    Ok(exit_code(&summary))
+}
+
+/// The payload's own code, or what ended it.
+fn exit_code(summary: &Summary) -> u8 {
+    match (summary.ending.as_str(), summary.exit_code) {
+        ("interrupted", _) => 130,
+        ("timed_out", _) => 124,
+        (_, Some(code)) => u8::try_from(code & 0xff).unwrap_or(1),
+        (_, None) => 137,
+    }
+}
+
+fn workspace(named: Option<&Path>) -> Result<PathBuf, CliFailure> {
+    if let Some(dir) = named {
+        let absolute = std::path::absolute(dir)
+            .map_err(|error| CliFailure::usage(format!("--workspace {}: {error}", dir.display())))?;
+        return Ok(without_dots(&absolute));
+    }
+    // The kernel's own answer: no link in it, whatever PWD says.
+    std::env::current_dir().map_err(|error| CliFailure::usage(format!("the current directory: {error}")))
+}
+
+/// Removes `.` and `a/..` by name; a workspace behind a link is refused later, so no link can be meant.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+fn payload(args: &RunArgs, env: &Environment, config: &Config) -> Result<Payload, CliFailure> {
+    if !args.command.is_empty() {
+        return Ok(Payload::Command { argv: args.command.clone() });
+    }
+    let prompt = args.task.clone().unwrap_or_default();
+    if prompt.trim().is_empty() {
+        return Err(CliFailure::usage("the task is empty").hint("say in words what the agent should do"));
+    }
+    let agent = match (args.agent, config.agent.as_deref()) {
+        (Some(agent), _) => agent,
+        (None, Some("claude")) => Agent::Claude,
+        (None, Some(other)) => {
+            return Err(CliFailure::policy(format!("the configuration names agent {other:?}, which this version cannot start"))
+                .hint("agents: claude, scripted"));
+        }
+        (None, None) => agent::default_agent(env)?,
+    };
+    let input = args.script.as_deref().map(|path| read_text(path, TEXT_BYTES_MAX)).transpose()?;
+    Ok(Payload::Agent {
+        agent: match agent {
+            Agent::Claude => "claude".to_owned(),
+            Agent::Scripted => "scripted".to_owned(),
+        },
+        program: agent::find(agent, env)?,
+        extra_args: args.agent_args.clone(),
+        prompt,
+        input,
+    })
+}
+
+fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
+    if let Some(path) = &args.config {
+        let text = read_text(path, TEXT_BYTES_MAX)?;
+        let absolute = std::path::absolute(path).ok();
+        return Ok(PolicySource::File(PolicyText { name: path.display().to_string(), path: absolute, text }));
+    }
+    let name = args
+        .profile
+        .clone()
+        .or_else(|| config.default_profile.clone())
+        .unwrap_or_else(|| profile::DEFAULT_PROFILE.to_owned());
+    if profile::by_name(&name).is_none() {
+        let near = profile::nearest(&name).map(|near| format!("did you mean {near:?}? ")).unwrap_or_default();
+        return Err(CliFailure::usage(format!("no profile is named {name:?}")).hint(format!("{near}see `nucleus profiles`")));
+    }
+    Ok(PolicySource::Profile { name })
+}
+
+fn allow_local(args: &RunArgs, config: &Config, admin: &AdminConfig) -> Result<bool, CliFailure> {
+    let asked = args.allow_local_driver || config.allow_local_driver == Some(true);
+    if asked && admin.forbid.local_driver {
+        return Err(CliFailure::isolation("the administrator of this machine forbids the local driver")
+            .hint("it is the only driver of this version; ask the administrator, or use another machine"));
+    }
+    Ok(asked)
+}
+
+fn approvals(config: &Config, human: bool) -> ApprovalMode {
+    match config.approvals {
+        Some(ApprovalMode::None) => ApprovalMode::None,
+        _ if human => ApprovalMode::Terminal,
+        _ => ApprovalMode::None,
+    }
+}
+
+/// The upstream of an agent's model calls and the key for it, which travels in a sealed memory file of its own.
+fn model(
+    args: &RunArgs,
+    env: &Environment,
+    config: &Config,
+    state: &State,
+) -> Result<(Option<ModelUpstream>, Option<OwnedFd>), CliFailure> {
+    if !args.command.is_empty() {
+        return Ok((None, None));
+    }
+    let base_url = args
+        .model_upstream
+        .clone()
+        .or_else(|| env.first(&["ANTHROPIC_BASE_URL"]))
+        .or_else(|| config.upstream.clone())
+        .unwrap_or_else(|| ANTHROPIC.to_owned());
+    let key = match &args.model_key_file {
+        Some(path) => Some(read_limited(path, KEY_BYTES_MAX)?),
+        None => env.first(&["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"]).map(String::into_bytes),
+    };
+    let own_machine = base_url.starts_with("http://");
+    if key.is_none() && !own_machine && args.agent != Some(Agent::Scripted) {
+        return Err(CliFailure::usage("no model key: ANTHROPIC_API_KEY is not set")
+            .hint("export ANTHROPIC_API_KEY=…, or name a file: --model-key-file FILE\nthe key stays outside the sandbox; the agent gets a placeholder"));
+    }
+    if key.is_none() && !own_machine {
+        return Ok((None, None)); // a scripted agent that calls no model
+    }
+    let fd = match &key {
+        Some(bytes) => Some(
+            nucleus_sys::memfd::sealed(bytes)
+                .map_err(|error| CliFailure::unavailable(format!("cannot hold the key in memory: {error}")))?,
+        ),
+        None => None,
+    };
+    let upstream = ModelUpstream {
+        provider: "anthropic".to_owned(),
+        base_url,
+        key: fd.is_some(),
+        https_proxy: env.first(&["HTTPS_PROXY", "https_proxy"]),
+        no_proxy: env.first(&["NO_PROXY", "no_proxy"]),
+        extra_roots: env.first(&["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]).map(PathBuf::from),
+        prices: settings::prices(config, state)?,
+    };
+    Ok((Some(upstream), fd))
+}
+
+pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, CliFailure> {
+    String::from_utf8(read_limited(path, bytes_max)?).map_err(|error| {
+        CliFailure::policy(format!("{}: not UTF-8 at byte {}", path.display(), error.utf8_error().valid_up_to()))
+    })
+}
+
+fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
+    use std::io::Read;
+    let failed = |error: std::io::Error| CliFailure::usage(format!("cannot read {}: {error}", path.display()));
+    let file = std::fs::File::open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(CliFailure::usage(format!("{} is not a regular file", path.display())));
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
+        return Err(CliFailure::usage(format!("{} is larger than {bytes_max} bytes", path.display())));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,74 @@
+//! Configuration files of the user and of the administrator, and what of the host the proxy may know.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nucleus_wire::config::{AdminConfig, Config};
+use nucleus_wire::control::PolicyText;
+
+use crate::environment::Environment;
+use crate::failure::CliFailure;
+use crate::run::read_text;
+use crate::state::State;
+
+/// Largest configuration file, in bytes.
+const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+/// Largest price table, in bytes.
+const PRICES_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The user's settings; none when there is no file.
+pub(crate) fn user(state: &State) -> Result<Config, CliFailure> {
+    match read(&state.user_config)? {
+        Some(text) => Config::parse(&state.user_config.display().to_string(), &text)
+            .map_err(|errors| CliFailure::policy(errors.to_string())),
+        None => Ok(Config::default()),
+    }
+}
+
+/// The administrator's settings, and their text for the proxy, which judges by it itself.
+pub(crate) fn admin(state: &State) -> Result<(AdminConfig, Option<PolicyText>), CliFailure> {
+    let Some(text) = read(&state.admin_config)? else { return Ok((AdminConfig::default(), None)) };
+    let name = state.admin_config.display().to_string();
+    let admin = AdminConfig::parse(&name, &text).map_err(|errors| CliFailure::policy(errors.to_string()))?;
+    Ok((admin, Some(PolicyText { name, path: Some(state.admin_config.clone()), text })))
+}
+
+/// The text of the price table the configuration names.
+pub(crate) fn prices(config: &Config, state: &State) -> Result<Option<String>, CliFailure> {
+    let Some(named) = &config.prices else { return Ok(None) };
+    let beside = state.user_config.parent().unwrap_or(Path::new("/")).join(named);
+    read_text(&beside, PRICES_BYTES_MAX).map(Some)
+}
+
+/// Variables for finding toolchains, and the name the user signs commits with.
+pub(crate) fn host_environment(env: &Environment) -> BTreeMap<String, String> {
+    let mut vars = env.for_proxy();
+    for (name, key) in [("GIT_AUTHOR_NAME", "user.name"), ("GIT_AUTHOR_EMAIL", "user.email")] {
+        if let Some(value) = env.first(&[name]).or_else(|| git_setting(env, key)) {
+            vars.insert(name.to_owned(), value);
+        }
+    }
+    vars
+}
+
+/// A setting of the user's own git configuration. Git runs at `/` and is told to look at no repository: it must not
+/// read what an agent may have written.
+fn git_setting(env: &Environment, key: &str) -> Option<String> {
+    let output = Command::new("git")
+        .args(["config", "--global", "--get", key])
+        .current_dir("/")
+        .env_clear()
+        .env("HOME", env.get("HOME")?)
+        .env("PATH", env.get("PATH")?)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let value = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !value.is_empty()).then_some(value)
+}
+
+fn read(path: &Path) -> Result<Option<String>, CliFailure> {
+    if path.exists() { read_text(path, CONFIG_BYTES_MAX).map(Some) } else { Ok(None) }
+}

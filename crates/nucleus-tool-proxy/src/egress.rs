@@ -1,0 +1,164 @@
+//! What leaves a pod: model calls through the gate, and names that get no answer. The only async code of the proxy.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nucleus::{Feed, Recorder};
+use nucleus_gate::{DnsStub, GateConfig, Ledger, ModelGate, Origin, PriceTable, ProxyRules, Roots, Secret};
+use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, ModelUpstream};
+use nucleus_wire::display::escape_short;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// Largest key accepted, in bytes.
+const KEY_BYTES_MAX: u64 = 16 * 1024;
+/// How long open calls may take to book what they used when the task ends.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Longest name shown, in characters.
+const NAME_CHARS_MAX: usize = 200;
+
+/// The servers of one task.
+pub(crate) struct Egress {
+    runtime: Runtime,
+    stop: watch::Sender<bool>,
+    servers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Egress {
+    /// Starts the threads the servers run on.
+    ///
+    /// # Errors
+    /// The host gives no threads.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("egress").enable_all().build()?;
+        Ok(Self { runtime, stop: watch::channel(false).0, servers: Vec::new() })
+    }
+
+    /// Serves the model gate on a pod's listener.
+    pub(crate) fn serve_gate(&mut self, gate: Arc<ModelGate>, listener: TcpListener, control: Arc<dyn Feed>) {
+        let stop = stopped(self.stop.subscribe());
+        self.servers.push(self.runtime.spawn(async move {
+            if let Err(error) = gate.serve(listener, stop).await {
+                control.event(trouble("gate", &error));
+            }
+        }));
+    }
+
+    /// Answers a pod's name queries: no name exists.
+    pub(crate) fn serve_names(&mut self, sockets: (UdpSocket, TcpListener), recorder: Recorder, feed: Arc<dyn Feed>) {
+        let stop = stopped(self.stop.subscribe());
+        let told = Arc::clone(&feed);
+        let stub = DnsStub::new(Arc::new(move |name, kind| refuse_name(&recorder, told.as_ref(), name, kind)));
+        let (udp, tcp) = sockets;
+        self.servers.push(self.runtime.spawn(async move {
+            if let Err(error) = stub.serve(udp, Some(tcp), stop).await {
+                feed.event(trouble("dns", &error));
+            }
+        }));
+    }
+
+    /// Stops serving and waits until every open call is booked.
+    pub(crate) fn finish(self) {
+        self.stop.send_replace(true);
+        let servers = self.servers;
+        self.runtime.block_on(async {
+            let all = async {
+                for server in servers {
+                    // A server that panicked has nothing left to book: its tickets were dropped, which books them.
+                    let _ended = server.await;
+                }
+            };
+            let _in_time = tokio::time::timeout(DRAIN, all).await;
+        });
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+/// Builds the gate of a task.
+///
+/// # Errors
+/// The upstream, the proxy, the roots, the prices or the key are not usable.
+pub(crate) fn model_gate(
+    upstream: &ModelUpstream,
+    key: Option<OwnedFd>,
+    ledger: Arc<dyn Ledger>,
+) -> Result<Arc<ModelGate>, Failure> {
+    let usage = |error: &dyn std::fmt::Display| Failure {
+        class: FailureClass::Usage,
+        message: format!("model upstream: {error}"),
+        hint: None,
+    };
+    let origin = Origin::parse(&upstream.base_url).map_err(|error| usage(&error))?;
+    let secret = key.map(read_key).transpose().map_err(|error| usage(&error))?;
+    let mut prices = PriceTable::builtin().map_err(|error| usage(&error))?;
+    if let Some(text) = &upstream.prices {
+        prices = prices.with_overrides(text).map_err(|error| Failure {
+            class: FailureClass::Policy,
+            message: format!("price table: {error}"),
+            hint: None,
+        })?;
+    }
+    let roots = if origin.is_tls() {
+        let extra = upstream.extra_roots.as_ref().map(std::fs::read).transpose().map_err(|error| usage(&error))?;
+        Roots::load(extra.as_deref()).map_err(|error| usage(&error))?
+    } else {
+        Roots::none()
+    };
+    let proxy = ProxyRules::parse(upstream.https_proxy.as_deref(), upstream.no_proxy.as_deref())
+        .map_err(|error| usage(&error))?;
+    ModelGate::new(GateConfig::new(origin, secret, prices, roots).with_proxy(proxy), ledger)
+        .map_err(|error| usage(&error))
+}
+
+fn read_key(fd: OwnedFd) -> Result<Secret, Box<dyn std::error::Error>> {
+    let mut bytes = Vec::new();
+    // The user's side wrote it from the start; a sealed memory file keeps its place between processes.
+    let mut file = File::from(fd);
+    std::io::Seek::rewind(&mut file)?;
+    file.take(KEY_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(Secret::from_bytes(bytes)?)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is the end as well.
+    let _ended = stop.wait_for(|stopped| *stopped).await;
+}
+
+fn refuse_name(recorder: &Recorder, feed: &dyn Feed, name: &str, kind: &str) {
+    let target = escape_short(&format!("{name} {kind}"), NAME_CHARS_MAX);
+    let mut event = recorder.event("name_query");
+    event.tool = Some("dns".to_owned());
+    event.target = Some(target.clone());
+    event.decision = Some("deny".to_owned());
+    event.rule = Some("deny.network.name".to_owned());
+    // A log that cannot be written denies every call by itself; the name gets no answer either way.
+    let _poisoned = recorder.note(&event);
+    feed.event(FeedEvent {
+        call: 0,
+        status: FeedStatus::Denied,
+        tool: "dns".to_owned(),
+        target,
+        rule: Some("deny.network.name".to_owned()),
+        layer: Some("network".to_owned()),
+        detail: None,
+        duration_ms: None,
+    });
+}
+
+fn trouble(tool: &str, error: &std::io::Error) -> FeedEvent {
+    FeedEvent {
+        call: 0,
+        status: FeedStatus::Failed,
+        tool: tool.to_owned(),
+        target: "stopped serving".to_owned(),
+        rule: None,
+        layer: None,
+        detail: Some(error.to_string()),
+        duration_ms: None,
+    }
+}

@@ -1,0 +1,161 @@
+//! The end of a task: pods die, calls are settled, changes are applied, the log is closed, the user is told.
+
+use std::collections::BTreeMap;
+
+use nucleus_sandbox::workspace::{self, ApplyOptions, ApplyReport, Status};
+use nucleus_sandbox::{Driver, PodEnd};
+use nucleus_wire::control::{Failure, FailureClass, FileChange, Summary};
+
+use crate::session;
+use crate::task::Task;
+
+/// Why the payload runs no more.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It ended by itself; `None` when how is unknown.
+    Finished(Option<PodEnd>),
+    /// The user stopped it, or went away.
+    Interrupted,
+    /// The time of the task or of its policy ran out.
+    TimedOut,
+    /// It was lost.
+    Killed,
+}
+
+impl Ending {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Finished(Some(PodEnd::Killed)) | Self::Killed => "killed",
+            Self::Finished(_) => "finished",
+            Self::Interrupted => "interrupted",
+            Self::TimedOut => "timed_out",
+        }
+    }
+
+    fn exit_code(&self) -> Option<i32> {
+        match self {
+            Self::Finished(Some(PodEnd::Code(code))) => Some(*code),
+            Self::Finished(Some(PodEnd::Signal(signal))) => Some(signal.saturating_add(128)),
+            Self::Finished(Some(PodEnd::NotExecuted(_))) => Some(127),
+            _ => None,
+        }
+    }
+}
+
+/// Ends the task.
+///
+/// # Errors
+/// The changes could not be applied; the session is kept.
+pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
+    let Task { spec, executor, budget, recorder, mut session, egress, withhold, began, .. } = task;
+    // Order matters: no effect may run while the workspace is written, no entry may come after the last.
+    executor.sandbox().finish();
+    egress.finish();
+    let dead = session.driver.kill_all();
+    let applied = match (&ending, dead) {
+        (Ending::Finished(_), Ok(())) => {
+            let options = ApplyOptions { review: spec.review, hold: &|path| withhold.hold(path) };
+            workspace::apply(&mut session.session, &session.lock, &options).map(Some)
+        }
+        _ => Ok(None),
+    };
+    let kept = match &applied {
+        Ok(Some(_)) => Ok(()), // apply itself says how far the session is
+        Ok(None) | Err(_) => session.session.set_status(&session.lock, Status::Interrupted),
+    };
+    let report = applied.as_ref().ok().and_then(Option::as_ref);
+    record_end(&recorder, &ending, report);
+    let closed = session.writer.close();
+    let report = applied.as_ref().map_err(session::workspace_failure)?.as_ref();
+    kept.map_err(|error| session::workspace_failure(&error))?;
+    let booked = budget.booked();
+    Ok(Summary {
+        session: spec.session.clone(),
+        exit_code: ending.exit_code(),
+        ending: ending.word().to_owned(),
+        applied: report.map(applied_changes).unwrap_or_default(),
+        held: report.map(held_changes).unwrap_or_default(),
+        conflicts: report.map(conflicts).unwrap_or_default(),
+        calls: executor.sandbox().calls(),
+        input_tokens: booked.input_tokens,
+        output_tokens: booked.output_tokens,
+        cost_micro_usd: booked.cost_micro_usd,
+        log: session.session.log_path(),
+        log_entries: closed
+            .map_err(|error| Failure {
+                class: FailureClass::Unavailable,
+                message: format!("the log could not be closed: {error}"),
+                hint: Some("what was applied stays applied; keep the session for its log".to_owned()),
+            })?
+            .entries,
+        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        enforcement: session::enforcement(&session.handles.enforcement),
+    })
+}
+
+/// Ends a task whose payload never started: nothing ran, so nothing is kept but the log.
+pub(crate) fn abandon(task: Task) {
+    let Task { executor, recorder, mut session, egress, .. } = task;
+    executor.sandbox().finish();
+    egress.finish();
+    // The user is told why the task did not start; what goes wrong here changes nothing about that.
+    let _dead = session.driver.kill_all();
+    record_end(&recorder, &Ending::Killed, None);
+    let _status = session.session.set_status(&session.lock, Status::Discarded);
+    let _closed = session.writer.close();
+}
+
+fn record_end(recorder: &nucleus::Recorder, ending: &Ending, report: Option<&ApplyReport>) {
+    let mut event = recorder.event("session_end");
+    event.result = Some(ending.word().to_owned());
+    if let Some(report) = report {
+        let mut count = |name: &str, n: usize| {
+            event.detail.insert(name.to_owned(), n.into());
+        };
+        count("applied", report.applied.len());
+        count("held", report.held.len());
+        count("conflicts", report.conflicts.len());
+    }
+    // The verdict of the log says that its end is missing; there is nobody left to deny anything to.
+    let _poisoned = recorder.append(&event, nucleus_log::Durability::Durable);
+}
+
+fn applied_changes(report: &ApplyReport) -> Vec<FileChange> {
+    let changes = report.applied.iter().map(|change| FileChange {
+        path: change.path.to_string(),
+        kind: change.kind.word().to_owned(),
+        reason: None,
+    });
+    fold_git(changes.collect())
+}
+
+fn held_changes(report: &ApplyReport) -> Vec<FileChange> {
+    let changes = report.held.iter().map(|held| FileChange {
+        path: held.path.to_string(),
+        kind: held.kind.word().to_owned(),
+        reason: Some(held.reason.to_string()),
+    });
+    changes.collect()
+}
+
+fn conflicts(report: &ApplyReport) -> Vec<FileChange> {
+    let changes = report.conflicts.iter().map(|conflict| FileChange {
+        path: conflict.path.to_string(),
+        kind: conflict.kind.word().to_owned(),
+        reason: Some(conflict.reason.to_string()),
+    });
+    changes.collect()
+}
+
+/// The files of `.git` are one unit to the user as well.
+fn fold_git(changes: Vec<FileChange>) -> Vec<FileChange> {
+    let mut kinds: BTreeMap<bool, Vec<FileChange>> = BTreeMap::new();
+    for change in changes {
+        kinds.entry(change.path.starts_with(".git/") || change.path == ".git").or_default().push(change);
+    }
+    let mut folded = kinds.remove(&false).unwrap_or_default();
+    if kinds.contains_key(&true) {
+        folded.push(FileChange { path: ".git".to_owned(), kind: "git".to_owned(), reason: None });
+    }
+    folded
+}

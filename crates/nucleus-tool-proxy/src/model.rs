@@ -1,0 +1,137 @@
+//! The gate's ledger over the enforcement point: a model call is an effect and walks the same rooms.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use nucleus::{Amount, Caller, Digest, Executor, Feed, ModelCallRequest, ModelTicket, ModelUsage, Recorder};
+use nucleus_gate::{Admission, Denial, Ledger, ModelCall, Note, Refusal, Remaining, Reservation, Ticket, Usage};
+use nucleus_wire::control::{FeedEvent, FeedStatus};
+use nucleus_wire::display::escape_short;
+
+/// Longest target shown in the feed, in characters.
+const TARGET_CHARS_MAX: usize = 120;
+
+/// Decides, reserves and records model calls.
+pub(crate) struct ModelLedger {
+    executor: Executor,
+    caller: Caller,
+    recorder: Recorder,
+    feed: Arc<dyn Feed>,
+    calls: AtomicU64,
+}
+
+impl ModelLedger {
+    /// A ledger for the agent behind `caller`.
+    pub(crate) fn new(executor: Executor, caller: Caller, recorder: Recorder, feed: Arc<dyn Feed>) -> Self {
+        Self { executor, caller, recorder, feed, calls: AtomicU64::new(0) }
+    }
+}
+
+impl Ledger for ModelLedger {
+    fn admit(&self, call: &ModelCall) -> Result<Admission, Denial> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let request = ModelCallRequest {
+            provider: call.provider.to_owned(),
+            model: call.model.clone(),
+            body: Digest::of(format!("{}:{}:{number}", call.model, call.body_bytes).as_bytes()),
+        };
+        let reserved: Mutex<Option<Reservation>> = Mutex::new(None);
+        let ticket = self
+            .executor
+            .model_call(&request, &self.caller, |left: Amount| {
+                let remaining = Remaining {
+                    cost_micro_usd: left.cost_micro_usd,
+                    input_tokens: left.input_tokens,
+                    output_tokens: left.output_tokens,
+                };
+                let reservation = call.clamp(&remaining).map_err(refusal_of)?;
+                *reserved.lock().unwrap_or_else(PoisonError::into_inner) = Some(reservation);
+                Ok(Amount {
+                    cost_micro_usd: reservation.cost_micro_usd,
+                    input_tokens: reservation.input_tokens,
+                    output_tokens: reservation.max_output_tokens,
+                })
+            })
+            .map_err(|refusal| Denial { code: refusal.code().to_owned(), text: refusal.text().to_owned() })?;
+        let max_output_tokens = reserved
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map_or(call.max_output_tokens, |reservation| reservation.max_output_tokens);
+        let ticket = BookedCall {
+            ticket,
+            feed: Arc::clone(&self.feed),
+            number,
+            model: call.model.clone(),
+            started: Instant::now(),
+        };
+        Ok(Admission { max_output_tokens, ticket: Box::new(ticket) })
+    }
+
+    fn refused(&self, refusal: &Refusal, request: &str) {
+        let mut event = self.recorder.event("gate_refusal");
+        event.tool = Some("model".to_owned());
+        event.target = Some(request.to_owned());
+        event.decision = Some("deny".to_owned());
+        event.rule = Some(refusal.code().to_owned());
+        // A log that cannot be written denies the next admission by itself.
+        let _poisoned = self.recorder.note(&event);
+        self.feed.event(FeedEvent {
+            call: 0,
+            status: FeedStatus::Denied,
+            tool: "model".to_owned(),
+            target: escape_short(request, TARGET_CHARS_MAX),
+            rule: Some(refusal.code().to_owned()),
+            layer: Some(refusal.layer().to_owned()),
+            detail: None,
+            duration_ms: None,
+        });
+    }
+
+    fn noted(&self, note: &Note) {
+        let mut event = self.recorder.event("gate_note");
+        event.tool = Some("model".to_owned());
+        event.result = Some(escape_short(&format!("{note:?}"), 1_000));
+        let _poisoned = self.recorder.note(&event);
+    }
+}
+
+fn refusal_of(denial: Denial) -> nucleus::Refusal {
+    let code: &'static str = match denial.code.as_str() {
+        "deny.budget.cost" => "deny.budget.cost",
+        "deny.budget.input_tokens" => "deny.budget.input_tokens",
+        "deny.budget.output_tokens" => "deny.budget.output_tokens",
+        _ => "deny.budget",
+    };
+    nucleus::Refusal::new(code, "budget", denial.text)
+}
+
+/// One admitted call.
+struct BookedCall {
+    ticket: ModelTicket,
+    feed: Arc<dyn Feed>,
+    number: u64,
+    model: String,
+    started: Instant,
+}
+
+impl Ticket for BookedCall {
+    fn settle(self: Box<Self>, usage: Usage) {
+        let spent = Amount {
+            cost_micro_usd: usage.cost_micro_usd,
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+        };
+        self.ticket.settle(ModelUsage { spent, cached_input_tokens: usage.cache_read_tokens });
+        self.feed.event(FeedEvent {
+            call: self.number,
+            status: FeedStatus::Done,
+            tool: "model".to_owned(),
+            target: escape_short(&self.model, TARGET_CHARS_MAX),
+            rule: None,
+            layer: None,
+            detail: Some(format!("{} in, {} out", usage.input_tokens, usage.output_tokens)),
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).ok(),
+        });
+    }
+}

@@ -1,0 +1,220 @@
+//! The session of a task: its directory, its log, and the walls around its workspace.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lattice_guard::{IsolationLevel, Permissions};
+use nucleus_log::{Keys, Origin, Writer};
+use nucleus_sandbox::toolchain::{self, HostEnv, Toolchain};
+use nucleus_sandbox::workspace::{self, Lock, Mode, Session, SessionSettings, WorkspaceError};
+use nucleus_sandbox::{
+    Driver, Enforcement, HOME, LauncherConfig, Limits, LocalDriver, PodIds, SandboxError, SessionHandles, SessionSpec, Strength,
+    Withhold, WorkspaceMode,
+};
+use nucleus_wire::control::{Failure, FailureClass, Payload, PolicySource, TaskSpec};
+
+/// A session whose walls stand.
+pub(crate) struct TaskSession {
+    /// On disk.
+    pub session: Session,
+    /// Keeps others from applying or discarding it meanwhile.
+    pub lock: Lock,
+    /// The log.
+    pub writer: Arc<Writer>,
+    /// Makes pods.
+    pub driver: Arc<LocalDriver>,
+    /// What the host holds of the walls.
+    pub handles: SessionHandles,
+    /// Toolchains the pods got.
+    pub toolchains: Vec<Toolchain>,
+}
+
+/// Starts the driver and refuses what this host or this user does not allow, before anything is written.
+///
+/// # Errors
+/// The local driver was not accepted, cannot work here, or achieves less than the envelope demands.
+pub(crate) fn driver(spec: &TaskSpec, permissions: &Permissions) -> Result<Arc<LocalDriver>, Failure> {
+    if !spec.allow_local_driver {
+        return Err(Failure {
+            class: FailureClass::Isolation,
+            message: "no microVM driver is available, and the local driver was not accepted".to_owned(),
+            hint: Some(
+                "the local driver isolates with namespaces, seccomp and Landlock of this host's own kernel:\n\
+                 you get an agent that reaches nothing but the workspace and the model; you lose a second kernel, so a kernel\n\
+                 exploit would end the isolation. Accept it with --allow-local-driver, or for good with\n\
+                 allow_local_driver = true in the configuration file"
+                    .to_owned(),
+            ),
+        });
+    }
+    let driver = LocalDriver::start(&LauncherConfig::default()).map_err(|error| sandbox_failure(&error))?;
+    let found = driver.probe().map_err(|error| sandbox_failure(&error))?;
+    let full = found.full().iter().filter_map(|layer| layer.name().parse().ok()).collect();
+    match permissions.isolation.unmet(IsolationLevel::Process, &full) {
+        None => Ok(Arc::new(driver)),
+        Some(shortfall) => Err(Failure {
+            class: FailureClass::Isolation,
+            message: format!("the policy asks for more isolation than this host gives: {shortfall}"),
+            hint: Some("lower [isolation] in the policy, or run on a host that gives it".to_owned()),
+        }),
+    }
+}
+
+/// Makes the session and builds its walls.
+///
+/// # Errors
+/// Any; nothing of the agent's has run then, and the workspace is as it was.
+pub(crate) fn open(
+    spec: &TaskSpec,
+    driver: Arc<LocalDriver>,
+    withhold: &Withhold,
+    policy_digest: &str,
+) -> Result<TaskSession, Failure> {
+    let home = spec.host_env.get("HOME").map(PathBuf::from).unwrap_or_default();
+    let admitted = workspace::admit(&spec.workspace, std::slice::from_ref(&spec.state_dir), &home).map_err(|refusal| Failure {
+        class: FailureClass::Usage,
+        message: refusal.to_string(),
+        hint: None,
+    })?;
+    let settings = SessionSettings { policy_file: policy_file(&spec.policy), task: Some(task_words(&spec.payload)) };
+    let (mut session, lock) =
+        Session::create(&spec.state_dir, &spec.session, &admitted, settings).map_err(|error| workspace_failure(&error))?;
+    withhold.save(session.dir()).map_err(|error| io_failure("the session", &error))?;
+    let writer = log(&spec.state_dir, &session)?;
+    let toolchains = toolchain::discover(&HostEnv { vars: spec.host_env.clone(), workspace: spec.workspace.clone() });
+    let cache_dir = cache(&spec.state_dir, &spec.workspace, policy_digest)?;
+    let handles = driver
+        .prepare(&SessionSpec {
+            session_dir: session.dir().to_owned(),
+            workspace: spec.workspace.clone(),
+            masks: withhold.masks(),
+            toolchains: toolchains.clone(),
+            cache_dir: Some(cache_dir),
+            limits: Limits::default(),
+            required: std::collections::BTreeSet::new(),
+        })
+        .map_err(|error| sandbox_failure(&error))?;
+    let mode = match handles.workspace_mode {
+        WorkspaceMode::Overlay => Mode::Overlay,
+        WorkspaceMode::Copy => Mode::Copy,
+    };
+    let ids = if mode == Mode::Overlay { handles.ids.disk_map() } else { None };
+    session.set_mode(&lock, mode, ids).map_err(|error| workspace_failure(&error))?;
+    Ok(TaskSession { session, lock, writer, driver, handles, toolchains })
+}
+
+/// The exact environment of tool pods: toolchains first, then the base system, nothing of the host's own.
+pub(crate) fn tool_environment(spec: &TaskSpec, toolchains: &[Toolchain]) -> Vec<(String, String)> {
+    let mut path: Vec<String> = toolchains.iter().flat_map(|t| t.path.iter().cloned()).collect();
+    path.extend(toolchain::base().path);
+    let mut env: BTreeMap<String, String> = toolchains.iter().flat_map(|t| t.env.iter().cloned()).collect();
+    for (name, value) in [("HOME", HOME), ("SHELL", "/bin/sh"), ("TERM", "dumb"), ("TMPDIR", "/tmp"), ("USER", "agent"), ("LOGNAME", "agent")] {
+        env.insert(name.to_owned(), value.to_owned());
+    }
+    env.insert("PATH".to_owned(), path.join(":"));
+    for name in ["LANG", "LC_ALL"] {
+        if let Some(value) = spec.host_env.get(name) {
+            env.insert(name.to_owned(), value.clone());
+        }
+    }
+    // The user's name for commits: no pod has a git configuration of theirs.
+    for (theirs, ours) in [("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL")] {
+        if let Some(value) = spec.host_env.get(theirs) {
+            env.insert(theirs.to_owned(), value.clone());
+            env.insert(ours.to_owned(), value.clone());
+        }
+    }
+    #[cfg(feature = "weaken")]
+    if nucleus_sys::weaken::off(nucleus_sys::weaken::Weak::Env) {
+        env.extend(std::env::vars());
+    }
+    env.into_iter().collect()
+}
+
+/// Layer → level, for people and for the log.
+pub(crate) fn enforcement(found: &Enforcement) -> BTreeMap<String, String> {
+    found
+        .iter()
+        .map(|(layer, finding)| {
+            let level = match finding.strength {
+                Strength::Full => "full".to_owned(),
+                Strength::Partial => format!("partial: {}", finding.evidence),
+                Strength::None => format!("none: {}", finding.evidence),
+            };
+            (layer.name().to_owned(), level)
+        })
+        .collect()
+}
+
+fn log(state_dir: &Path, session: &Session) -> Result<Arc<Writer>, Failure> {
+    let unwritable = |error: &dyn std::fmt::Display| Failure {
+        class: FailureClass::Unavailable,
+        message: format!("the log cannot be written: {error}"),
+        hint: Some("nothing runs without a log; free space or repair the state directory".to_owned()),
+    };
+    let keys = Keys::load_or_create(&state_dir.join("keys")).map_err(|error| unwritable(&error))?;
+    let origin = Origin::parse(&format!("nucleus/session/{}", session.id())).map_err(|error| unwritable(&error))?;
+    Writer::create(&session.log_path(), &keys, origin).map(Arc::new).map_err(|error| unwritable(&error))
+}
+
+/// Writable layers of toolchain caches: one directory per workspace and policy, never shared with another.
+fn cache(state_dir: &Path, workspace: &Path, policy_digest: &str) -> Result<PathBuf, Failure> {
+    use std::os::unix::ffi::OsStrExt;
+    let digest = nucleus::Digest::of(workspace.as_os_str().as_bytes()).hex();
+    let name = format!("{}-{}", first(&digest, 16), first(policy_digest, 16));
+    let dir = state_dir.join("caches").join(name);
+    std::fs::create_dir_all(&dir).map_err(|error| io_failure("the cache directory", &error))?;
+    Ok(dir)
+}
+
+fn first(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
+}
+
+fn policy_file(policy: &PolicySource) -> Option<PathBuf> {
+    match policy {
+        PolicySource::File(file) => file.path.clone(),
+        PolicySource::Profile { .. } => None,
+    }
+}
+
+fn task_words(payload: &Payload) -> String {
+    match payload {
+        Payload::Agent { agent, prompt, .. } => format!("{agent}: {prompt}"),
+        Payload::Command { argv } => argv.join(" "),
+    }
+}
+
+/// The failure of a driver, with its remedy.
+pub(crate) fn sandbox_failure(error: &SandboxError) -> Failure {
+    let class = match error {
+        SandboxError::UserNamespaces { .. } | SandboxError::Requirement { .. } | SandboxError::SelfTest { .. } => {
+            FailureClass::Isolation
+        }
+        SandboxError::Path { .. } => FailureClass::Usage,
+        SandboxError::Misuse(_) => FailureClass::Internal,
+        _ => FailureClass::Unavailable,
+    };
+    let text = error.to_string();
+    let (message, hint) = match text.split_once('\n') {
+        Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
+        None => (text, None),
+    };
+    Failure { class, message, hint }
+}
+
+/// The failure of a workspace session.
+pub(crate) fn workspace_failure(error: &WorkspaceError) -> Failure {
+    Failure { class: FailureClass::Unavailable, message: error.to_string(), hint: None }
+}
+
+/// An IO failure of `what`.
+pub(crate) fn io_failure(what: &str, error: &std::io::Error) -> Failure {
+    Failure { class: FailureClass::Unavailable, message: format!("{what}: {error}"), hint: None }
+}
+
+/// The host ids pods act as, when this process is root.
+pub(crate) fn acting_ids(ids: &PodIds) -> Option<(u32, u32)> {
+    ids.base.map(|_| (ids.uid, ids.gid))
+}

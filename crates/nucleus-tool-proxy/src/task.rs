@@ -1,0 +1,404 @@
+//! One task from start to end: the linear story that wires everything together.
+
+use std::io::BufReader;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lattice_guard::{Envelope, Label, PodContext};
+use nucleus::{
+    Amount, ApprovalSetup, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding, Executor, Feed, Principal, Recorder,
+    Runner, Sandbox, SandboxParts, SystemClock, Workspace,
+};
+use nucleus_sandbox::{Driver, Pod, PodEnd, Withhold, WorkspaceMode};
+use nucleus_wire::control::{ApprovalMode, Failure, FailureClass, FromProxy, Payload, Started, Summary, TaskSpec};
+
+use crate::control::{self, Control, FromUser};
+use crate::egress::Egress;
+use crate::envelope::{self, TaskEnvelope};
+use crate::finish::{self, Ending};
+use crate::model::ModelLedger;
+use crate::payload::forward;
+use crate::runner::PodRunner;
+use crate::session::{self, TaskSession};
+use crate::{agent_pod, door};
+
+/// How often expired approvals and deadlines are looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// How long a killed pod may take to be gone.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the main loop waits for.
+enum TaskEvent {
+    /// The user stopped the task, or is gone.
+    Stop,
+    /// The payload ended.
+    Ended(Option<PodEnd>),
+}
+
+/// Everything of a running task.
+pub(crate) struct Task {
+    /// What was asked for.
+    pub spec: TaskSpec,
+    /// To the user's side.
+    pub control: Arc<Control>,
+    /// Rooms.
+    pub executor: Executor,
+    /// The task's own limits.
+    pub budget: AtomicBudget,
+    /// For entries of the task itself.
+    pub recorder: Recorder,
+    /// Tool pods.
+    pub runner: Arc<PodRunner>,
+    /// The session and its walls.
+    pub session: TaskSession,
+    /// Model calls and name queries.
+    pub egress: Egress,
+    /// Judgement on paths.
+    pub withhold: Withhold,
+    /// The moment the task began.
+    pub began: Instant,
+}
+
+/// Runs the task.
+///
+/// # Errors
+/// The task could not start. After it has started, every end is a summary.
+pub(crate) fn run(
+    spec: TaskSpec,
+    model_key: Option<OwnedFd>,
+    control: &Arc<Control>,
+    reader: BufReader<UnixStream>,
+) -> Result<Summary, Failure> {
+    let began = Instant::now();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(|error| session::io_failure("the clock", &error))?);
+    let TaskEnvelope { envelope, authority, name, mut notes } = envelope::assemble(&spec, clock.wall_ms())?;
+    let withhold = Withhold::new(envelope.permissions().clone(), envelope.classifier().clone());
+    let driver = session::driver(&spec, envelope.permissions())?;
+    let digest = policy_digest(&envelope)?;
+    let mut session = session::open(&spec, driver, &withhold, &digest)?;
+
+    let principal = principal(&spec)?;
+    let recorder = Recorder::new(Arc::clone(&session.writer), &principal);
+    let runner = Arc::new(tool_runner(&spec, &session)?);
+    let budget = AtomicBudget::new(limits(&envelope));
+    let sandbox = sandbox(&spec, control, &clock, &session, &recorder, &runner)?;
+    let executor = Executor::with_envelope(envelope, authority, &sandbox, &budget);
+    let mut egress = Egress::new().map_err(|error| session::io_failure("threads for the gate", &error))?;
+    if let Some(sockets) = session.handles.dns.take() {
+        egress.serve_names(sockets, recorder.clone(), Arc::clone(control) as Arc<dyn Feed>);
+    }
+    record_start(&spec, &recorder, &session, &executor, &name)?;
+    let mut task = Task {
+        spec,
+        control: Arc::clone(control),
+        executor,
+        budget,
+        recorder,
+        runner,
+        session,
+        egress,
+        withhold,
+        began,
+    };
+    let (sender, events) = channel();
+    listen(reader, &task, sender.clone())?;
+    let caller = Caller::new(channel_of(&task.spec.payload), principal);
+    let started = match task.spec.payload.clone() {
+        Payload::Command { argv } => start_command(&task, argv, &caller, &name, notes),
+        Payload::Agent { .. } => agent_pod::prepare(&task, model_key, &mut notes).and_then(|launch| {
+            announce(&task, &name, notes);
+            start_agent(&mut task, launch, &caller)
+        }),
+    };
+    let ending = match started {
+        Ok(running) => wait(&task, running, &sender, &events),
+        Err(failure) => {
+            finish::abandon(task);
+            return Err(failure);
+        }
+    };
+    finish::finish(task, ending)
+}
+
+/// A payload that runs.
+pub(crate) struct Running {
+    pod: Arc<Pod>,
+    output: Vec<JoinHandle<()>>,
+    ticket: Option<nucleus::CommandTicket>,
+}
+
+fn start_command(
+    task: &Task,
+    argv: Vec<String>,
+    caller: &Caller,
+    name: &str,
+    notes: Vec<String>,
+) -> Result<Running, Failure> {
+    announce(task, name, notes);
+    let timeout_ms = task.spec.timeout_s.map(|seconds| seconds.saturating_mul(1_000));
+    let mut ticket = loop {
+        match task.executor.command(argv.clone(), timeout_ms, caller, &Cancel::new()) {
+            Ok(ticket) => break ticket,
+            // The human has not answered yet: ask again until the request is decided or expires.
+            Err(result) if matches!(result.ending, CallEnding::ApprovalRequired { id: Some(_), .. }) => {}
+            Err(result) => {
+                return Err(Failure { class: FailureClass::Denied, message: result.text, hint: None });
+            }
+        }
+    };
+    let unavailable = |error: &dyn std::fmt::Display| Failure {
+        class: FailureClass::Unavailable,
+        message: error.to_string(),
+        hint: None,
+    };
+    let spec = ticket.take_spec().ok_or_else(|| unavailable(&"the command was admitted twice"))?;
+    let (stdout, stdout_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
+    let (stderr, stderr_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
+    let pod = task.runner.spawn(spec, stdout_writer, stderr_writer).map_err(|error| unavailable(&error))?;
+    let output = output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
+    Ok(Running { pod: Arc::new(pod), output, ticket: Some(ticket) })
+}
+
+fn start_agent(task: &mut Task, launch: agent_pod::Prepared, caller: &Caller) -> Result<Running, Failure> {
+    let unavailable = |error: &dyn std::fmt::Display| Failure {
+        class: FailureClass::Unavailable,
+        message: format!("the agent's pod: {error}"),
+        hint: None,
+    };
+    let (stdout, stdout_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
+    let (stderr, stderr_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
+    let (spec, gate) = launch.pod(stdout_writer, stderr_writer).map_err(|error| unavailable(&error))?;
+    let mut pod = task.session.driver.spawn(spec).map_err(|error| session::sandbox_failure(&error))?;
+    let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
+    if let Some(listener) = pod.door.take() {
+        let door = door::Door::new(task.executor.clone(), caller.clone()).map_err(|error| unavailable(&error))?;
+        door.serve(listener).map_err(|error| unavailable(&error))?;
+    }
+    if let (Some(listener), Some(gate)) = (pod.gate.take(), gate) {
+        task.egress.serve_gate(gate, listener, Arc::clone(&feed));
+    }
+    if let Some(sockets) = pod.dns.take() {
+        task.egress.serve_names(sockets, task.recorder.clone(), feed);
+    }
+    let output = output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
+    Ok(Running { pod: Arc::new(pod), output, ticket: None })
+}
+
+fn output(task: &Task, stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Vec<JoinHandle<()>>> {
+    Ok(vec![
+        forward(stdout, "stdout", Arc::clone(&task.control))?,
+        forward(stderr, "stderr", Arc::clone(&task.control))?,
+    ])
+}
+
+/// Waits for the payload's end, the user's word or a deadline, whichever comes first.
+fn wait(task: &Task, running: Running, sender: &Sender<TaskEvent>, events: &Receiver<TaskEvent>) -> Ending {
+    let watched = Arc::clone(&running.pod);
+    let ended = sender.clone();
+    let watcher = std::thread::Builder::new().name("payload".to_owned()).spawn(move || {
+        let end = watched.wait(None).ok().flatten();
+        let _stopped = ended.send(TaskEvent::Ended(end));
+    });
+    let mut ending = match watcher {
+        Ok(_) => until_end(task, events),
+        Err(_) => Ending::Killed,
+    };
+    running.pod.kill();
+    if let Ok(Some(end)) = running.pod.wait(Some(KILL_PATIENCE))
+        && let Ending::Finished(finished @ None) = &mut ending
+    {
+        *finished = Some(end);
+    }
+    for thread in running.output {
+        // Every writer of the pipes was in the pod, which is gone.
+        let _ended = thread.join();
+    }
+    if let Some(ticket) = running.ticket {
+        let exit = match &ending {
+            Ending::Finished(Some(end)) => crate::runner::exit_of(*end, "").ok(),
+            _ => None,
+        };
+        ticket.settle(exit, 0);
+    }
+    ending
+}
+
+fn until_end(task: &Task, events: &Receiver<TaskEvent>) -> Ending {
+    let own_limit = task.spec.timeout_s.map(Duration::from_secs);
+    let window = task.executor.envelope().permissions().time;
+    loop {
+        match events.recv_timeout(TICK) {
+            Ok(TaskEvent::Stop) => return Ending::Interrupted,
+            Ok(TaskEvent::Ended(end)) => return Ending::Finished(end),
+            Err(RecvTimeoutError::Disconnected) => return Ending::Killed,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        task.executor.sandbox().approvals().expire_due();
+        let overdue = own_limit.is_some_and(|limit| task.began.elapsed() >= limit);
+        if overdue || !window.contains(task.executor.sandbox().now_ms()) {
+            return Ending::TimedOut;
+        }
+    }
+}
+
+/// Decisions go straight to the book, so that a call that waits for one is not behind anything else.
+fn listen(reader: BufReader<UnixStream>, task: &Task, sender: Sender<TaskEvent>) -> Result<(), Failure> {
+    let sandbox = task.executor.sandbox().clone();
+    let (messages, inbox) = channel();
+    control::listen(reader, messages, |message| message).map_err(|error| session::io_failure("listening", &error))?;
+    std::thread::Builder::new()
+        .name("decisions".to_owned())
+        .spawn(move || {
+            for message in inbox {
+                match message {
+                    FromUser::Decide { id, approve, reason } => {
+                        // Too late or unknown: the user is told by the request's own settlement.
+                        let _late = sandbox.approvals().decide(&id, approve, reason.as_deref());
+                    }
+                    FromUser::Interrupt | FromUser::Gone => {
+                        if sender.send(TaskEvent::Stop).is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        })
+        .map(|_| ())
+        .map_err(|error| session::io_failure("listening", &error))
+}
+
+fn sandbox(
+    spec: &TaskSpec,
+    control: &Arc<Control>,
+    clock: &Arc<dyn Clock>,
+    session: &TaskSession,
+    recorder: &Recorder,
+    runner: &Arc<PodRunner>,
+) -> Result<Sandbox, Failure> {
+    let internal = |error: &dyn std::fmt::Display| Failure {
+        class: FailureClass::Unavailable,
+        message: error.to_string(),
+        hint: None,
+    };
+    let approvals = match spec.approvals {
+        ApprovalMode::Terminal => ApprovalSetup::terminal(Arc::clone(control) as Arc<dyn nucleus::Approver>),
+        ApprovalMode::None => ApprovalSetup::none(),
+    };
+    let root = session.handles.merged.as_fd().try_clone_to_owned().map_err(|error| internal(&error))?;
+    Ok(Sandbox::new(SandboxParts {
+        task: spec.session.clone(),
+        workspace: Workspace { root, ids: session::acting_ids(&session.handles.ids), path: spec.workspace.clone() },
+        home: spec.host_env.get("HOME").map(PathBuf::from),
+        runner: Arc::clone(runner) as Arc<dyn Runner>,
+        pod: PodContext { network: false, credentials: false, overlay_only: true },
+        recorder: recorder.clone(),
+        clock: Arc::clone(clock),
+        feed: Arc::clone(control) as Arc<dyn Feed>,
+        approvals: approvals.map_err(|error| internal(&error))?,
+        label: Label::default(),
+    }))
+}
+
+fn tool_runner(spec: &TaskSpec, session: &TaskSession) -> Result<PodRunner, Failure> {
+    let root = session
+        .handles
+        .root
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| session::io_failure("the pod's root", &error))?;
+    Ok(PodRunner::new(
+        Arc::clone(&session.driver) as Arc<dyn Driver>,
+        root,
+        spec.workspace.to_string_lossy().into_owned(),
+        session::tool_environment(spec, &session.toolchains),
+        session::acting_ids(&session.handles.ids),
+    ))
+}
+
+fn announce(task: &Task, policy: &str, notes: Vec<String>) {
+    let mut notes = notes;
+    if task.session.handles.masked > 0 {
+        notes.push(format!("{} paths of the workspace are withheld from the agent", task.session.handles.masked));
+    }
+    task.control.send(&FromProxy::Started(Box::new(Started {
+        session: task.spec.session.clone(),
+        policy: policy.to_owned(),
+        policy_digest: task.executor.policy_digest().hex(),
+        driver: task.session.driver.name().to_owned(),
+        enforcement: session::enforcement(&task.session.handles.enforcement),
+        workspace_mode: match task.session.handles.workspace_mode {
+            WorkspaceMode::Overlay => "overlay",
+            WorkspaceMode::Copy => "copy",
+        }
+        .to_owned(),
+        tools: task.executor.tools().iter().map(|tool| tool.as_str().to_owned()).collect(),
+        log: task.session.session.log_path(),
+        notes,
+    })));
+}
+
+fn record_start(
+    spec: &TaskSpec,
+    recorder: &Recorder,
+    session: &TaskSession,
+    executor: &Executor,
+    policy: &str,
+) -> Result<(), Failure> {
+    let mut event = recorder.event("session_start");
+    event.target = Some(spec.session.clone());
+    event.policy_digest = Some(executor.policy_digest().hex());
+    event.rule = Some(policy.to_owned());
+    for (layer, level) in session::enforcement(&session.handles.enforcement) {
+        event.detail.insert(format!("layer_{layer}"), level.into());
+    }
+    event.detail.insert("driver".to_owned(), session.driver.name().into());
+    recorder.append(&event, nucleus_log::Durability::Durable).map(|_| ()).map_err(|error| Failure {
+        class: FailureClass::Unavailable,
+        message: format!("the log cannot be written: {error}"),
+        hint: None,
+    })
+}
+
+fn principal(spec: &TaskSpec) -> Result<Principal, Failure> {
+    let made = match &spec.payload {
+        Payload::Agent { agent, .. } => Principal::agent(agent, &spec.session),
+        Payload::Command { .. } => Principal::user("operator", &spec.session),
+    };
+    made.map_err(|error| Failure { class: FailureClass::Usage, message: error.to_string(), hint: None })
+}
+
+fn channel_of(payload: &Payload) -> Channel {
+    match payload {
+        Payload::Agent { .. } => Channel::Door,
+        Payload::Command { .. } => Channel::Operator,
+    }
+}
+
+fn limits(envelope: &Envelope) -> Amount {
+    let budget = &envelope.permissions().budget;
+    Amount {
+        cost_micro_usd: budget.max_cost.micros(),
+        input_tokens: budget.max_input_tokens.count(),
+        output_tokens: budget.max_output_tokens.count(),
+    }
+}
+
+fn policy_digest(envelope: &Envelope) -> Result<String, Failure> {
+    serde_json::to_vec(envelope.permissions()).map(|bytes| nucleus::Digest::of(&bytes).hex()).map_err(|error| Failure {
+        class: FailureClass::Internal,
+        message: format!("the envelope cannot be written down: {error}"),
+        hint: None,
+    })
+}
+
+/// The ledger of the agent's model calls.
+pub(crate) fn ledger(task: &Task) -> Result<Arc<ModelLedger>, Failure> {
+    let caller = Caller::new(Channel::ModelGate, principal(&task.spec)?);
+    let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
+    Ok(Arc::new(ModelLedger::new(task.executor.clone(), caller, task.recorder.clone(), feed)))
+}
