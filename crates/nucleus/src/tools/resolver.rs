@@ -70,13 +70,12 @@ impl<'a> Resolver<'a> {
         relative(self.inside, text).map_err(ToolError::Path)
     }
 
-    /// Where `text` really leads, for whoever judges it. Opens no file.
+    /// Where `text` really leads, for whoever judges it; an empty text is the workspace itself. Opens no file.
     pub(crate) fn locate(&self, text: &str) -> Result<Located, ToolError> {
-        let path = self.relative(text)?;
-        self.act(|| self.walk(&path))
+        self.act(|| self.locate_here(text))
     }
 
-    /// As [`Self::locate`], inside a running [`Self::act`]; an empty text is the workspace itself.
+    /// As [`Self::locate`], inside a running [`Self::act`].
     pub(crate) fn locate_here(&self, text: &str) -> Result<Located, ToolError> {
         self.walk(&self.start(text)?)
     }
