@@ -203,13 +203,15 @@ impl Anthropic {
         let (writes_5m, writes_1h) = estimate::cache_writes(&body);
         let max_output_tokens = asked.min(self.limits.call_output_tokens);
         self.limit_output(&mut body, route.kind, max_output_tokens);
+        let (body_digest, body_bytes) = digest(&body.to_bytes());
         let call = ModelCall {
             kind: route.kind,
             provider: "anthropic",
             model,
             max_output_tokens,
             estimated_input_tokens: estimate,
-            body_bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            body_digest,
+            body_bytes,
             worst: price.rate(estimate).with_cache(writes_5m, writes_1h),
             least_output_tokens: self.limits.least_output_tokens,
             surcharge_percent: prices.us_inference_percent(),
@@ -328,6 +330,13 @@ impl Route {
         let query = uri.query().filter(|query| !query.is_empty())?;
         self.query.iter().find(|known| *known == query).map(String::as_str)
     }
+}
+
+fn digest(bytes: &[u8]) -> ([u8; 32], u64) {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let mut out = [0; 32];
+    out.copy_from_slice(digest.as_ref());
+    (out, u64::try_from(bytes.len()).unwrap_or(u64::MAX))
 }
 
 fn check_fields(client: &HeaderMap, version: &HeaderValue) -> Result<(), Refusal> {

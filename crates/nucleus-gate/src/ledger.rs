@@ -75,7 +75,9 @@ pub struct ModelCall {
     pub max_output_tokens: u64,
     /// Upper estimate of the whole prompt, cached parts included.
     pub estimated_input_tokens: u64,
-    /// Bytes of the rebuilt body.
+    /// SHA-256 of the rebuilt body, before the ledger lowers its output.
+    pub body_digest: [u8; 32],
+    /// Bytes of that body.
     pub body_bytes: u64,
     /// The rate that is the worst for this request.
     pub(crate) worst: Rate,
