@@ -279,7 +279,8 @@ fn forbid_memory_files() -> Built<MemoryFiles> {
 
 fn listen(wanted: Listeners) -> Built<Vec<(Part, OwnedFd)>> {
     let mut made: Vec<(Part, OwnedFd)> = Vec::new();
-    if wanted.dns {
+    // In the host's own network namespace the port is not ours.
+    if wanted.dns && !off(Weak::Netns) {
         let name = "127.0.0.1:53";
         let udp = UdpSocket::bind(name).map_err(at(Step::Listener, name))?;
         made.push((Part::DnsUdp, udp.into()));

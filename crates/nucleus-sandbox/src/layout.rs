@@ -73,8 +73,10 @@ pub(crate) fn admit(workspace: &Path, session_dir: &Path) -> Result<(), SandboxE
 pub(crate) enum WorkspaceSource {
     /// An overlay over the host's directory.
     Overlay,
-    /// This copy.
+    /// This copy, which belongs to the pod.
     Copy(PathBuf),
+    /// The host's directory itself, for the positive controls of tests.
+    Direct,
 }
 
 /// The root of a session's tool pods.
@@ -109,6 +111,12 @@ pub(crate) fn tool_root(
         WorkspaceSource::Copy(host) => {
             What::Bind { host, directory: true, mapped: false, access: Access::Workspace(covers) }
         }
+        WorkspaceSource::Direct => What::Bind {
+            host: spec.workspace.clone(),
+            directory: true,
+            mapped: true,
+            access: Access::Workspace(covers),
+        },
     };
     entries.push(Entry { inside: utf8(&spec.workspace)?, what });
     Ok(ordered(entries))

@@ -133,7 +133,7 @@ impl LocalDriver {
             })
         };
         if off(Weak::Overlay) {
-            let direct = plan(WorkspaceSource::Copy(spec.workspace.clone()))?;
+            let direct = plan(WorkspaceSource::Direct)?;
             return Ok((self.hold(direct, &spec.session_dir)?, WorkspaceMode::Copy));
         }
         match self.hold(plan(WorkspaceSource::Overlay)?, &spec.session_dir) {

@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use nucleus_sandbox::workspace::{
-    self, ApplyOptions, ApplyReport, ChangeKind, ConflictReason, HoldReason, Lock, Mode, Session, SessionSettings,
-    Status, WorkspaceError, admit, apply, review,
+    self, ApplyOptions, ApplyReport, ChangeKind, ConflictReason, HoldReason, Lock, Mode, Session,
+    SessionSettings, Status, WorkspaceError, admit, apply, review,
 };
 use rustix::fs::{CWD, FileType, XattrFlags};
 
@@ -25,8 +25,10 @@ fn task(fill: impl FnOnce(&Path)) -> Task {
     let state = dir.path().join("state");
     fs::create_dir(&workspace).unwrap();
     fill(&workspace);
-    let admitted = admit(&workspace, std::slice::from_ref(&state), Path::new("/nonexistent/home")).unwrap();
-    let settings = SessionSettings { policy_file: Some(workspace.join("permissions.toml")), task: None };
+    let admitted =
+        admit(&workspace, std::slice::from_ref(&state), Path::new("/nonexistent/home")).unwrap();
+    let settings =
+        SessionSettings { policy_file: Some(workspace.join("permissions.toml")), task: None };
     let (session, lock) = Session::create(&state, "session-0001", &admitted, settings).unwrap();
     workspace::mask::plan(&workspace, &workspace::MaskPolicy::none(), session.dir()).unwrap();
     Task { _dir: dir, workspace: admitted.path().to_owned(), state, session, lock }
@@ -45,14 +47,19 @@ impl Task {
     fn whiteout(&self, path: &str) {
         let at = self.upper().join(path);
         fs::create_dir_all(at.parent().unwrap()).unwrap();
-        rustix::fs::mknodat(CWD, &at, FileType::CharacterDevice, rustix::fs::Mode::empty(), 0).unwrap();
+        rustix::fs::mknodat(CWD, &at, FileType::CharacterDevice, rustix::fs::Mode::empty(), 0)
+            .unwrap();
     }
 
     fn apply(&mut self) -> ApplyReport {
         self.apply_with(false, &|_| None)
     }
 
-    fn apply_with(&mut self, review: bool, hold: &dyn Fn(&str) -> Option<HoldReason>) -> ApplyReport {
+    fn apply_with(
+        &mut self,
+        review: bool,
+        hold: &dyn Fn(&str) -> Option<HoldReason>,
+    ) -> ApplyReport {
         apply(&mut self.session, &self.lock, &ApplyOptions { review, hold }).unwrap()
     }
 
@@ -119,10 +126,14 @@ fn ordinary_changes_are_carried_over() {
     assert_eq!(task.read("whole/two"), "changed");
     assert_eq!(fs::read_link(task.workspace.join("link")).unwrap(), Path::new("a.txt"));
     assert_eq!(fs::metadata(task.workspace.join("bits.sh")).unwrap().mode() & 0o7777, 0o755);
-    assert!(!applied(&report).iter().any(|(path, _)| path == "same.txt"), "an unchanged copy-up is no change");
+    assert!(
+        !applied(&report).iter().any(|(path, _)| path == "same.txt"),
+        "an unchanged copy-up is no change"
+    );
     assert_eq!(task.session.status(), Status::Applied);
     assert!(!task.upper().exists() && !task.has(".nucleus-apply-session-0001"));
-    let again = apply(&mut task.session, &task.lock, &ApplyOptions { review: false, hold: &|_| None });
+    let again =
+        apply(&mut task.session, &task.lock, &ApplyOptions { review: false, hold: &|_| None });
     assert!(matches!(again, Err(WorkspaceError::Over { .. })));
 }
 
@@ -146,7 +157,8 @@ fn kinds_may_change() {
 #[test]
 fn host_edits_are_never_overwritten() {
     let mut task = task(|ws| {
-        for name in ["edited", "removed", "untouched", "deleted-by-task", "d/replaced", "dir/kept"] {
+        for name in ["edited", "removed", "untouched", "deleted-by-task", "d/replaced", "dir/kept"]
+        {
             write(&ws.join(name), "start");
         }
     });
@@ -170,14 +182,17 @@ fn host_edits_are_never_overwritten() {
     let mut found = conflicts(&report);
     found.sort_by(|a, b| a.0.cmp(&b.0));
     let expect = |path: &str, reason| (path.to_owned(), reason);
-    assert_eq!(found, [
-        expect("both-created", ConflictReason::CreatedOnHost),
-        expect("d/replaced", ConflictReason::EditedOnHost),
-        expect("deleted-by-task", ConflictReason::EditedOnHost),
-        expect("dir/users-new", ConflictReason::EditedOnHost),
-        expect("edited", ConflictReason::EditedOnHost),
-        expect("removed", ConflictReason::RemovedOnHost),
-    ]);
+    assert_eq!(
+        found,
+        [
+            expect("both-created", ConflictReason::CreatedOnHost),
+            expect("d/replaced", ConflictReason::EditedOnHost),
+            expect("deleted-by-task", ConflictReason::EditedOnHost),
+            expect("dir/users-new", ConflictReason::CreatedOnHost),
+            expect("edited", ConflictReason::EditedOnHost),
+            expect("removed", ConflictReason::RemovedOnHost),
+        ]
+    );
     for name in ["edited", "both-created", "deleted-by-task", "d/replaced", "dir/users-new"] {
         assert_eq!(task.read(name), "user's", "{name}");
     }
@@ -233,12 +248,15 @@ fn trusted_sensitive_and_policy_files_are_held() {
     });
     let mut found = held(&report);
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(found, [
-        (".env".to_owned(), HoldReason::Sensitive),
-        (".envrc".to_owned(), HoldReason::ExecutedOrTrusted),
-        (".github/workflows/ci.yml".to_owned(), HoldReason::ExecutedOrTrusted),
-        ("permissions.toml".to_owned(), HoldReason::PolicyFile),
-    ]);
+    assert_eq!(
+        found,
+        [
+            (".env".to_owned(), HoldReason::Sensitive),
+            (".envrc".to_owned(), HoldReason::ExecutedOrTrusted),
+            (".github/workflows/ci.yml".to_owned(), HoldReason::ExecutedOrTrusted),
+            ("permissions.toml".to_owned(), HoldReason::PolicyFile),
+        ]
+    );
     assert_eq!(task.read(".envrc"), "old");
     assert_eq!(task.read("permissions.toml"), "[capabilities]\n");
     assert!(!task.has(".env") && !task.has(".github") && !task.has(".nucleus-write-123"));
@@ -252,7 +270,8 @@ fn deleting_a_directory_keeps_what_is_held_in_it() {
         write(&ws.join("d/x"), "x");
     });
     task.whiteout("d");
-    let report = task.apply_with(false, &|p| p.ends_with(".envrc").then_some(HoldReason::ExecutedOrTrusted));
+    let report =
+        task.apply_with(false, &|p| p.ends_with(".envrc").then_some(HoldReason::ExecutedOrTrusted));
     assert_eq!(task.read("d/.envrc"), "user's");
     assert!(!task.has("d/x"));
     assert!(held(&report).contains(&("d".to_owned(), HoldReason::ParentHeld)));
@@ -269,11 +288,14 @@ fn links_that_lead_elsewhere_are_held() {
     let report = task.apply();
     let mut found = held(&report);
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(found, [
-        (".github".to_owned(), HoldReason::LinkAlias),
-        ("out".to_owned(), HoldReason::LinkOutside),
-        ("up".to_owned(), HoldReason::LinkOutside),
-    ]);
+    assert_eq!(
+        found,
+        [
+            (".github".to_owned(), HoldReason::LinkAlias),
+            ("out".to_owned(), HoldReason::LinkOutside),
+            ("up".to_owned(), HoldReason::LinkOutside),
+        ]
+    );
     assert!(task.has("fine"));
 }
 
@@ -331,18 +353,20 @@ fn review_holds_everything_and_carries_over_what_is_accepted() {
     let names: Vec<String> = items.iter().map(|i| i.path.to_string()).collect();
     assert!(["a", "b", "dir/new"].iter().all(|n| names.contains(&(*n).to_owned())), "{names:?}");
     let of = |name: &str| items.iter().find(|i| i.path.to_string() == name).unwrap().clone();
-    let review::Diff::Text(text) = review::diff(&task.session, &of("a")).unwrap() else { panic!("no diff") };
+    let review::Diff::Text(text) = review::diff(&task.session, &of("a")).unwrap() else {
+        panic!("no diff")
+    };
     assert!(text.contains("-two\n+2\\u{202e}\\u{1b}[31m\n"), "{text}");
     assert!(!text.contains('\u{1b}'));
 
     // The user edits `b` after looking: accepting it does not overwrite that.
     write(&task.workspace.join("b"), "user's");
-    let report = review::accept(&mut task.session, &task.lock, &[of("a"), of("b"), of("dir/new")]).unwrap();
+    let report =
+        review::accept(&mut task.session, &task.lock, &[of("a"), of("b"), of("dir/new")]).unwrap();
     assert_eq!(conflicts(&report), [("b".to_owned(), ConflictReason::EditedOnHost)]);
     assert_eq!(task.read("b"), "user's");
     assert_eq!(task.read("dir/new"), "made");
     let left = review::items(&task.session).unwrap();
-    let left: Vec<_> = left.into_iter().filter(|i| i.path.to_string() != "dir").collect();
     assert_eq!(left.len(), 1);
     assert!(left[0].conflict);
     // Looked at again, the user's word holds.
@@ -379,8 +403,14 @@ fn a_session_belongs_to_one_process_at_a_time() {
     assert!(matches!(again.lock(), Err(WorkspaceError::Running { .. })));
     drop(task.lock);
     assert!(again.lock().is_ok(), "positive control");
-    assert!(matches!(workspace::find(&task.state, "nothing-here"), Err(WorkspaceError::UnknownSession { .. })));
-    assert!(matches!(Session::open(&task.state, "../escape"), Err(WorkspaceError::BadSessionId { .. })));
+    assert!(matches!(
+        workspace::find(&task.state, "nothing-here"),
+        Err(WorkspaceError::UnknownSession { .. })
+    ));
+    assert!(matches!(
+        Session::open(&task.state, "../escape"),
+        Err(WorkspaceError::BadSessionId { .. })
+    ));
     assert_eq!(workspace::list(&task.state).unwrap().len(), 1);
     let latest = workspace::latest(&task.state, &task.workspace).unwrap().unwrap();
     assert_eq!(latest.id(), "session-0001");
@@ -391,9 +421,15 @@ fn damaged_metadata_says_so() {
     let task = task(|_| {});
     let file = task.session.dir().join("session.json");
     fs::write(&file, "{\"version\":1,").unwrap();
-    assert!(matches!(Session::open(&task.state, "session-0001"), Err(WorkspaceError::Damaged { .. })));
+    assert!(matches!(
+        Session::open(&task.state, "session-0001"),
+        Err(WorkspaceError::Damaged { .. })
+    ));
     fs::write(&file, "{\"version\":99}").unwrap();
-    assert!(matches!(Session::open(&task.state, "session-0001"), Err(WorkspaceError::Version { found: 99, .. })));
+    assert!(matches!(
+        Session::open(&task.state, "session-0001"),
+        Err(WorkspaceError::Version { found: 99, .. })
+    ));
 }
 
 #[test]
@@ -402,7 +438,8 @@ fn a_replaced_workspace_is_refused() {
     task.put("a", "new");
     fs::rename(&task.workspace, task.workspace.with_file_name("moved")).unwrap();
     fs::create_dir(&task.workspace).unwrap();
-    let result = apply(&mut task.session, &task.lock, &ApplyOptions { review: false, hold: &|_| None });
+    let result =
+        apply(&mut task.session, &task.lock, &ApplyOptions { review: false, hold: &|_| None });
     assert!(matches!(result, Err(WorkspaceError::WorkspaceGone { .. })));
 }
 
@@ -449,7 +486,11 @@ fn copy_mode_follows_the_same_rules() {
     assert_eq!(task.read("edit"), "task's");
     assert_eq!(task.read("new/deep"), "task's");
     assert_eq!(task.read("both"), "user's");
-    assert_eq!(task.read("user-edits"), "user's", "what only the user changed is no change of the task");
+    assert_eq!(
+        task.read("user-edits"),
+        "user's",
+        "what only the user changed is no change of the task"
+    );
     assert!(!task.has("delete") && !task.has("d"));
     assert_eq!(task.read("untouched"), "start");
 }

@@ -32,7 +32,10 @@ fn what_is_no_project_directory_is_refused() {
     fs::create_dir(real.join("a:b")).unwrap();
 
     assert!(matches!(refused(&real.join("link"), &[], &home), Refusal::Link { .. }));
-    assert!(matches!(refused(&real.join("link/"), &[], &home), Refusal::Link { .. }), "a trailing slash hides nothing");
+    assert!(
+        matches!(refused(&real.join("link/"), &[], &home), Refusal::Link { .. }),
+        "a trailing slash hides nothing"
+    );
     assert!(matches!(refused(&real.join("link/."), &[], &home), Refusal::Link { .. }));
     assert!(matches!(refused(&real.join("file"), &[], &home), Refusal::NotDirectory { .. }));
     assert!(matches!(refused(&real.join("none"), &[], &home), Refusal::Missing { .. }));
@@ -58,8 +61,14 @@ fn own_directories_are_out_of_reach() {
     symlink(real.join("state"), real.join("alias")).unwrap();
     let alias = real.join("alias");
     assert!(matches!(refused(&real.join("ws"), &[inside], home), Refusal::Covers { .. }));
-    assert!(matches!(refused(&real.join("state/sub"), std::slice::from_ref(&alias), home), Refusal::Inside { .. }));
-    assert!(matches!(refused(&real.join("state"), std::slice::from_ref(&alias), home), Refusal::Covers { .. }));
+    assert!(matches!(
+        refused(&real.join("state/sub"), std::slice::from_ref(&alias), home),
+        Refusal::Inside { .. }
+    ));
+    assert!(matches!(
+        refused(&real.join("state"), std::slice::from_ref(&alias), home),
+        Refusal::Covers { .. }
+    ));
     assert!(admit(&real.join("state-evil"), &[alias], home).is_ok(), "names are compared whole");
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nucleus_sandbox::workspace::{
-    ApplyOptions, ApplyReport, HoldReason, Lock, Session, SessionSettings, WorkspaceError, admit, apply, mask, review,
+    ApplyOptions, ApplyReport, HoldReason, Lock, Session, SessionSettings, WorkspaceError, admit,
+    apply, mask, review,
 };
 
 fn git(dir: &Path, args: &[&str]) -> String {
@@ -14,7 +15,16 @@ fn git(dir: &Path, args: &[&str]) -> String {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", "/nonexistent")
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .args(["-C", dir.to_str().unwrap(), "-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"])
+        .args([
+            "-C",
+            dir.to_str().unwrap(),
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t",
+            "-c",
+            "init.defaultBranch=main",
+        ])
         .args(args)
         .output()
         .unwrap();
@@ -41,7 +51,8 @@ fn task(work: impl FnOnce(&Path)) -> Task {
     git(&workspace, &["commit", "-q", "-m", "one"]);
     let state = dir.path().join("state");
     let admitted = admit(&workspace, &[], Path::new("/nonexistent/h")).unwrap();
-    let (session, lock) = Session::create(&state, "session-git", &admitted, SessionSettings::default()).unwrap();
+    let (session, lock) =
+        Session::create(&state, "session-git", &admitted, SessionSettings::default()).unwrap();
     mask::plan(&workspace, &mask::MaskPolicy::none(), session.dir()).unwrap();
     let clone = dir.path().join("clone");
     let copied = Command::new("cp").arg("-a").arg(&workspace).arg(&clone).status().unwrap();
@@ -65,8 +76,14 @@ fn copy_up(from: &Path, lower: &Path, upper: &Path) {
     let Ok(entries) = fs::read_dir(lower) else { return };
     for entry in entries.flatten().filter(|e| !from.join(e.file_name()).exists()) {
         let up = upper.join(entry.file_name());
-        rustix::fs::mknodat(rustix::fs::CWD, &up, rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::empty(), 0)
-            .unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &up,
+            rustix::fs::FileType::CharacterDevice,
+            rustix::fs::Mode::empty(),
+            0,
+        )
+        .unwrap();
     }
 }
 
@@ -77,7 +94,8 @@ fn commit(dir: &Path) {
 
 impl Task {
     fn apply(&mut self) -> ApplyReport {
-        apply(&mut self.session, &self.lock, &ApplyOptions { review: false, hold: &|_| None }).unwrap()
+        apply(&mut self.session, &self.lock, &ApplyOptions { review: false, hold: &|_| None })
+            .unwrap()
     }
 
     fn subject(&self) -> String {
@@ -112,9 +130,18 @@ fn a_status_of_the_host_is_no_move() {
     let now = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
     fs::File::options().write(true).open(task.workspace.join(".git/HEAD")).unwrap();
     let before = fs::read(task.workspace.join(".git/index")).unwrap();
-    fs::File::options().write(true).open(task.workspace.join("f")).unwrap().set_modified(now).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(task.workspace.join("f"))
+        .unwrap()
+        .set_modified(now)
+        .unwrap();
     git(&task.workspace, &["update-index", "-q", "--refresh"]);
-    assert_ne!(before, fs::read(task.workspace.join(".git/index")).unwrap(), "the index was rewritten");
+    assert_ne!(
+        before,
+        fs::read(task.workspace.join(".git/index")).unwrap(),
+        "the index was rewritten"
+    );
     let report = task.apply();
     assert_eq!(reasons(&report), [], "{report:?}");
     assert_eq!(task.subject(), "two");
@@ -136,7 +163,10 @@ fn a_commit_of_the_host_holds_the_whole_unit() {
     let unit = items.iter().find(|i| i.path.to_string() == ".git").unwrap().clone();
     assert!(unit.files() > 3);
     let refused = review::accept(&mut task.session, &task.lock, &[unit]);
-    assert!(matches!(refused, Err(WorkspaceError::NotAcceptable { why: HoldReason::GitMoved, .. })));
+    assert!(matches!(
+        refused,
+        Err(WorkspaceError::NotAcceptable { why: HoldReason::GitMoved, .. })
+    ));
 }
 
 #[test]
@@ -242,7 +272,11 @@ fn repositories_inside_are_held() {
         fs::write(dir.join("x/ok"), "ok").unwrap();
     });
     let report = task.apply();
-    assert!(report.held.iter().all(|h| h.reason == HoldReason::NestedRepository), "{:?}", report.held);
+    assert!(
+        report.held.iter().all(|h| h.reason == HoldReason::NestedRepository),
+        "{:?}",
+        report.held
+    );
     assert!(!task.workspace.join("vendor").exists() && !task.workspace.join("x/.GIT").exists());
     assert!(task.workspace.join("x/ok").exists());
 }

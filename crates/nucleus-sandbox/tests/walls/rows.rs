@@ -53,6 +53,13 @@ pub(crate) const TESTS: &[Test] = &[
     test("workspace_changes_stay_in_the_session", overlay, &["overlay"]),
     test("kill_ends_the_whole_tree", kill_tree, &["kill"]),
     test("nothing_survives_the_launcher", launcher_death, &[]),
+    test("nothing_survives_the_host", host_death, &[]),
+    test("agent_pod_has_its_door_and_nothing_else", agent_pod, &[]),
+    test("cargo_test_works_offline", cargo_test, &[]),
+    test("copy_where_no_overlay_is_possible", copy_mode, &[]),
+    test("bad_workspaces_are_refused", bad_workspaces, &[]),
+    test("missing_layers_refuse_the_session", requirements, &[]),
+    test("many_pods_at_once", many_pods, &[]),
     test("self_test_refuses_a_broken_wall", self_test, &[]),
 ];
 
@@ -120,10 +127,13 @@ fn magic_links(stage: &Stage) -> Outcome {
     let session = stage.open();
     let canary = stage.canary().to_string_lossy().into_owned();
     let mut text = String::new();
-    for prefix in ["", "/proc/self/root", "/proc/thread-self/root", "/proc/1/root", "/proc/1/cwd/../../../.."] {
+    for prefix in
+        ["", "/proc/self/root", "/proc/thread-self/root", "/proc/1/root", "/proc/1/cwd/../../../.."]
+    {
         text += &session.attack(&["read", &format!("{prefix}{canary}")]).text;
     }
-    text += &session.shell(&format!("ln -s {canary} link; cat link; cat /dev/fd/../../{canary}")).text;
+    text +=
+        &session.shell(&format!("ln -s {canary} link; cat link; cat /dev/fd/../../{canary}")).text;
     Outcome::of(text.contains(CANARY), text)
 }
 
@@ -149,9 +159,7 @@ fn with_hostile_environment(stage: &Stage, scene: fn(&Stage) -> Outcome) -> Outc
         return scene(stage);
     }
     let args: Vec<String> = std::env::args().skip(1).collect();
-    fs::remove_dir_all(&stage.workspace).expect("again");
-    fs::remove_dir_all(&stage.session_dir).expect("again");
-    fs::remove_dir_all(&stage.outside).expect("again");
+    stage.clear();
     let mut command = std::process::Command::new("/proc/self/exe");
     command.args(args).envs(HOSTILE);
     let output = command.output().expect("again");
@@ -174,7 +182,8 @@ fn environment(stage: &Stage) -> Outcome {
 fn init_environment(stage: &Stage) -> Outcome {
     with_hostile_environment(stage, |stage| {
         // The payload's own environment is exact in any case; init's is what its ancestors were given.
-        let text = stage.open().shell("tr '\\0' '\\n' < /proc/1/environ; grep -a . /proc/1/cmdline").text;
+        let text =
+            stage.open().shell("tr '\\0' '\\n' < /proc/1/environ; grep -a . /proc/1/cmdline").text;
         Outcome::of(text.contains(CANARY), text)
     })
 }
@@ -183,7 +192,9 @@ fn network(stage: &Stage) -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
     let port = listener.local_addr().expect("address").port().to_string();
     // By a program that an allowed program starts.
-    let script = format!("printf 'all:\\n\\t./attack tcp {port} 0\\n' > Makefile; sh -c 'make -s 2>&1 || ./attack tcp {port} 0'");
+    let script = format!(
+        "printf 'all:\\n\\t./attack tcp {port} 0\\n' > Makefile; sh -c 'make -s 2>&1 || ./attack tcp {port} 0'"
+    );
     stage.open().shell(&script).outcome()
 }
 
@@ -197,9 +208,7 @@ fn terminal(stage: &Stage) -> Outcome {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() {
         // Once more with a controlling terminal of our own.
-        for path in [&stage.workspace, &stage.session_dir, &stage.outside] {
-            fs::remove_dir_all(path).expect("again");
-        }
+        stage.clear();
         let words: Vec<String> = std::env::args().collect();
         let output = std::process::Command::new("script")
             .args(["-qec", &words.join(" "), "/dev/null"])
@@ -277,8 +286,7 @@ fn datagram_socket(stage: &Stage) -> Outcome {
 
 fn abstract_socket(stage: &Stage) -> Outcome {
     let name = format!("nucleus-walls-{}", std::process::id());
-    let address = SocketAddr::from_abstract_name(format!("{name}\0")).expect("name");
-    // The attack's name is padded to its length plus one, as this one is.
+    let address = SocketAddr::from_abstract_name(&name).expect("name");
     let _listener = UnixListener::bind_addr(&address).expect("listener");
     stage.open().attack(&["abstract", &name]).outcome()
 }
@@ -314,8 +322,7 @@ fn memory_file(stage: &Stage) -> Outcome {
 fn beside_a_victim(stage: &Stage, attack: &str) -> Outcome {
     let session = stage.open();
     let null = File::open("/dev/null").expect("null").into();
-    let (victim, _out) =
-        session.start_with(&["sleep", "31.4159"], null, &[("VICTIM", CANARY)]);
+    let (victim, _out) = session.start_with(&["sleep", "31.4159"], null, &[("VICTIM", CANARY)]);
     std::thread::sleep(Duration::from_millis(100));
     let needle = if attack == "environments" { CANARY } else { "31.4159" };
     let output = session.attack(&[attack, needle]);
@@ -386,7 +393,8 @@ fn launcher_death(stage: &Stage) -> Outcome {
     let session = stage.open();
     let null = File::open("/dev/null").expect("null").into();
     let length = format!("27.{}", std::process::id());
-    let (pod, _out) = session.start(&["sh", "-c", &format!("setsid sleep {length} & sleep {length}")], null);
+    let (pod, _out) =
+        session.start(&["sh", "-c", &format!("setsid sleep {length} & sleep {length}")], null);
     let mut patience = 100;
     while processes(&length) < 2 && patience > 0 {
         std::thread::sleep(Duration::from_millis(10));
@@ -395,10 +403,7 @@ fn launcher_death(stage: &Stage) -> Outcome {
     if processes(&length) < 2 {
         return Outcome::Broken("the sleepers did not start".to_owned());
     }
-    let launcher = fs::read_to_string(format!("/proc/self/task/{0}/children", std::process::id()))
-        .expect("children");
-    for pid in launcher.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-        let pid = rustix::process::Pid::from_raw(pid).expect("pid");
+    for pid in children() {
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill");
     }
     let end = pod.wait(Some(Duration::from_secs(2))).expect("wait");
@@ -425,4 +430,282 @@ fn self_test(stage: &Stage) -> Outcome {
         }
     }
     Outcome::Held
+}
+
+/// Process ids of the children of this process.
+fn children() -> Vec<rustix::process::Pid> {
+    let pid = std::process::id();
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
+    let pids = text.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.filter_map(rustix::process::Pid::from_raw).collect()
+}
+
+fn host_death(stage: &Stage) -> Outcome {
+    if let Ok(length) = std::env::var("SLEEP_LENGTH") {
+        let session = stage.open();
+        let null = File::open("/dev/null").expect("null").into();
+        let script = format!("setsid sleep {length} & sleep {length}");
+        let (_pod, _out) = session.start(&["sh", "-c", &script], null);
+        std::thread::sleep(Duration::from_secs(60));
+        return Outcome::Broken("was not killed".to_owned());
+    }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    for round in 0..5_u64 {
+        stage.clear();
+        let length = format!("29.{}{round}", std::process::id());
+        let groups = control_groups();
+        let mut host = std::process::Command::new("/proc/self/exe")
+            .args(&args)
+            .env("SLEEP_LENGTH", &length)
+            .spawn()
+            .expect("again");
+        let mut patience = 300;
+        // At varying points: sometimes while the session is being built.
+        let wanted = if round == 4 { 0 } else { 2 };
+        while processes(&format!("sleep\0{length}")) < wanted && patience > 0 {
+            std::thread::sleep(Duration::from_millis(10));
+            patience -= 1;
+        }
+        std::thread::sleep(Duration::from_millis(round * 7));
+        if patience == 0 {
+            return Outcome::Broken("the sleepers did not start".to_owned());
+        }
+        host.kill().expect("kill");
+        host.wait().expect("wait");
+        std::thread::sleep(Duration::from_millis(400));
+        let left = processes(&length);
+        let kept = control_groups().len().saturating_sub(groups.len());
+        if left != 0 || kept != 0 {
+            return Outcome::Broken(format!("{left} processes and {kept} control groups are left"));
+        }
+    }
+    Outcome::Held
+}
+
+/// Control groups of launchers anywhere on this host.
+fn control_groups() -> Vec<std::path::PathBuf> {
+    let output = std::process::Command::new("find")
+        .args(["/sys/fs/cgroup", "-type", "d", "-name", "nucleus-*"])
+        .output()
+        .expect("find");
+    String::from_utf8_lossy(&output.stdout).lines().map(Into::into).collect()
+}
+
+fn agent_pod(stage: &Stage) -> Outcome {
+    use nucleus_sandbox::toolchain::RoBind;
+    use nucleus_sandbox::{AgentPodSpec, DOOR, PodSpec};
+    let session = stage.open();
+    let home = stage.directory.join("agent-home");
+    fs::create_dir(&home).expect("home");
+    fs::write(home.join("settings"), "mine").expect("settings");
+    if stage.ids.base.is_some() {
+        std::os::unix::fs::chown(&home, Some(stage.ids.uid), Some(stage.ids.gid)).expect("owner");
+    }
+    let script = format!(
+        "cat CLAUDE.md docs/AGENTS.md; cat ~/settings; echo kept > ~/made; \
+         cat plain.txt && echo BROKEN plain; echo x > f && echo BROKEN write; \
+         echo x > CLAUDE.md && echo BROKEN context; ls {0}; \
+         /opt/nucleus/attack unix {DOOR}; /opt/nucleus/attack tcp 3128 0; getent hosts example.com; true",
+        stage.workspace.display()
+    );
+    let (read, write) = rustix::pipe::pipe().expect("pipe");
+    let mut pod = session
+        .driver
+        .spawn(PodSpec {
+            argv: vec!["sh".into(), "-c".into(), script],
+            env: vec![
+                ("PATH".into(), "/usr/bin:/bin".into()),
+                ("HOME".into(), nucleus_sandbox::HOME.into()),
+            ],
+            cwd: session.cwd.clone(),
+            stdin: File::open("/dev/null").expect("null").into(),
+            stdout: write.try_clone().expect("clone"),
+            stderr: write,
+            agent: Some(AgentPodSpec {
+                home_dir: home.clone(),
+                context_files: vec![
+                    ("CLAUDE.md".into(), b"context one\n".to_vec()),
+                    ("docs/AGENTS.md".into(), b"context two\n".to_vec()),
+                ],
+                binds: vec![RoBind {
+                    host: stage.directory.join("attack"),
+                    inside: "/opt/nucleus/attack".into(),
+                    directory: false,
+                }],
+                door: true,
+                gate_port: Some(3128),
+                dns: true,
+            }),
+        })
+        .expect("agent pod");
+    let door = pod.door.take().expect("door");
+    let gate = pod.gate.take().expect("gate");
+    let (udp, _tcp) = pod.dns.take().expect("dns");
+    udp.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    let asked = std::thread::spawn(move || udp.recv_from(&mut [0; 512]).is_ok());
+    let end = pod.wait(Some(Duration::from_secs(30))).expect("wait");
+    let mut text = String::new();
+    File::from(read).read_to_string(&mut text).expect("output");
+    door.set_nonblocking(true).expect("door");
+    gate.set_nonblocking(true).expect("gate");
+    let good = end == Some(PodEnd::Code(0))
+        && door.accept().is_ok()
+        && gate.accept().is_ok()
+        && asked.join().expect("asked")
+        && text.contains("context one\ncontext two\nmine")
+        // The only successes are the two connections that are meant to work.
+        && text.matches("BROKEN").count() == 2
+        && text.contains("BROKEN connect")
+        && text.contains("BROKEN tcp")
+        && fs::read_to_string(home.join("made")).is_ok_and(|made| made == "kept\n");
+    drop(pod);
+    // The tool pods go on when the agent's pod is gone, and have no door.
+    let after = session.shell("ls /run; cat plain.txt").text;
+    Outcome::of(!good || after != "plain\n", format!("{end:?}\n{text}\n{after}"))
+}
+
+fn cargo_test(stage: &Stage) -> Outcome {
+    use nucleus_sandbox::toolchain::{self, HostEnv};
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let vars = [("PATH", variable("HOST_PATH")), ("HOME", variable("HOST_HOME"))];
+    let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let toolchains = toolchain::discover(&HostEnv { vars, workspace: stage.workspace.clone() });
+    let Some(_) = toolchains.iter().find(|tools| tools.name == "rust") else {
+        return Outcome::Skipped("this user has no Rust toolchain".to_owned());
+    };
+    fs::create_dir(stage.workspace.join("src")).expect("src");
+    let manifest = "[package]\nname = \"inside\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    fs::write(stage.workspace.join("Cargo.toml"), manifest).expect("manifest");
+    let code = "/// ```\n/// assert_eq!(inside::two(), 2);\n/// ```\npub fn two() -> u8 { 2 }\n\
+                #[test]\nfn loopback() { std::net::TcpListener::bind(\"127.0.0.1:0\").unwrap(); }\n";
+    fs::write(stage.workspace.join("src/lib.rs"), code).expect("code");
+    let mut path: Vec<String> = Vec::new();
+    let mut env: Vec<(String, String)> = Vec::new();
+    for tools in &toolchains {
+        path.extend(tools.path.iter().cloned());
+        env.extend(tools.env.iter().cloned());
+    }
+    path.extend(toolchain::base().path);
+    env.push(("PATH".into(), path.join(":")));
+    env.push(("HOME".into(), nucleus_sandbox::HOME.into()));
+    let mut spec = stage.spec();
+    spec.toolchains = toolchains;
+    spec.cache_dir = Some(stage.directory.join("caches"));
+    spec.limits = nucleus_sandbox::Limits::default();
+    let session = stage.open_with(&spec);
+    let output = session.run_with(&["cargo", "test"], env, Duration::from_secs(120));
+    let passed = output.end == PodEnd::Code(0) && output.text.matches("1 passed").count() == 2;
+    Outcome::of(!passed, format!("{:?} {}", output.end, output.text))
+}
+
+fn copy_mode(stage: &Stage) -> Outcome {
+    if !rustix::process::geteuid().is_root() {
+        return Outcome::Skipped(
+            "making a file system that cannot be overlaid needs root".to_owned(),
+        );
+    }
+    if std::env::var("IN_OVERLAY").is_err() {
+        // An overlay cannot be the upper layer of another one.
+        let place = stage.directory.join("place");
+        for part in ["lower", "upper", "work"] {
+            fs::create_dir_all(place.join(part)).expect("place");
+        }
+        fs::copy(stage.directory.join("attack"), place.join("lower/attack")).expect("attack");
+        let script = "mount -t tmpfs none /mnt && cp -a \"$1/lower\" /mnt/l && mkdir /mnt/u /mnt/w && \
+                      mount -t overlay none \"$1\" -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w && \
+                      exec \"$2\" --scene copy_where_no_overlay_is_possible \"$1\"";
+        let output = std::process::Command::new("unshare")
+            .args(["-m", "sh", "-c", script, "sh"])
+            .arg(&place)
+            .arg(stage.directory.join("walls"))
+            .env("IN_OVERLAY", "1")
+            .output()
+            .expect("unshare");
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        return match output.status.code() {
+            Some(0) => Outcome::Held,
+            _ => Outcome::Broken(text),
+        };
+    }
+    let session = stage.open();
+    if session.handles.workspace_mode != nucleus_sandbox::WorkspaceMode::Copy {
+        return Outcome::Broken("an overlay over an overlay?".to_owned());
+    }
+    let text = session.shell("cat plain.txt .env; echo changed > plain.txt; cat plain.txt").text;
+    let host = fs::read_to_string(stage.workspace.join("plain.txt")).expect("file");
+    let good = host == "plain\n" && text.starts_with("plain\n") && text.ends_with("changed\n");
+    Outcome::of(!good || text.contains(CANARY), text)
+}
+
+fn bad_workspaces(stage: &Stage) -> Outcome {
+    use nucleus_sandbox::SandboxError;
+    let link = stage.directory.join("link");
+    std::os::unix::fs::symlink(&stage.workspace, &link).expect("link");
+    let file = stage.workspace.join("plain.txt");
+    let missing = stage.directory.join("missing");
+    let bad: [(&std::path::Path, &str); 9] = [
+        (&link, "not a canonical"),
+        (&file, "not a directory"),
+        (&missing, "does not exist"),
+        (&stage.directory, "Nucleus's own state"),
+        (&stage.session_dir, "Nucleus's own state"),
+        (std::path::Path::new("/"), "choose a directory below"),
+        (std::path::Path::new("/usr"), "choose a directory below"),
+        (std::path::Path::new("/home"), "choose a directory below"),
+        (std::path::Path::new("/etc/ssl"), "choose a directory below"),
+    ];
+    for (path, expected) in bad {
+        let mut spec = stage.spec();
+        spec.workspace = path.to_path_buf();
+        match stage.prepare(&spec) {
+            Err(error @ SandboxError::Path { .. }) if error.to_string().contains(expected) => {}
+            Err(error) => return Outcome::Broken(format!("{}: {error}", path.display())),
+            Ok(_) => return Outcome::Broken(format!("{} was accepted", path.display())),
+        }
+    }
+    Outcome::Held
+}
+
+fn requirements(stage: &Stage) -> Outcome {
+    use nucleus_sandbox::{Layer, SandboxError, Strength};
+    let probed = stage.probe();
+    let mut spec = stage.spec();
+    spec.required = Layer::ALL.into_iter().collect();
+    let missing = probed.missing(&spec.required);
+    match (stage.prepare(&spec), missing.is_empty()) {
+        (Ok(session), true) => {
+            let weak = Layer::ALL
+                .into_iter()
+                .find(|layer| session.handles.enforcement.strength(*layer) != Strength::Full);
+            Outcome::of(weak.is_some(), format!("{weak:?}"))
+        }
+        (Err(SandboxError::Requirement { missing: named }), false) => {
+            Outcome::of(named != missing, format!("{named:?} {missing:?}"))
+        }
+        (Ok(_), false) => Outcome::Broken(format!("accepted without {missing:?}")),
+        (Err(error), _) => Outcome::Broken(error.to_string()),
+    }
+}
+
+fn many_pods(stage: &Stage) -> Outcome {
+    let session = std::sync::Arc::new(stage.open());
+    let before = children().len();
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let session = std::sync::Arc::clone(&session);
+            std::thread::spawn(move || {
+                (0..10).all(|round| {
+                    let word = format!("{thread}-{round}");
+                    let output = session.run(&["echo", &word]);
+                    output.end == PodEnd::Code(0) && output.text == format!("{word}\n")
+                })
+            })
+        })
+        .collect();
+    let good = threads.into_iter().all(|thread| thread.join().expect("thread"));
+    Outcome::of(!good || children().len() != before, "an answer was lost or mixed up")
 }

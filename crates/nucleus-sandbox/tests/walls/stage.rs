@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use nucleus_sandbox::workspace::{MaskPolicy, MaskReason};
 use nucleus_sandbox::{
-    Driver, LauncherConfig, Limits, LocalDriver, Pod, PodEnd, PodIds, PodSpec, SandboxError,
-    SessionHandles, SessionSpec,
+    Driver, Enforcement, LauncherConfig, Limits, LocalDriver, Pod, PodEnd, PodIds, PodSpec,
+    SandboxError, SessionHandles, SessionSpec,
 };
 
 /// The word in every canary.
@@ -64,13 +64,23 @@ impl Stage {
         let outside = directory.join("outside");
         fs::create_dir(&outside).expect("outside");
         fs::write(outside.join("canary"), CANARY).expect("canary");
-        fs::set_permissions(outside.join("canary"), fs::Permissions::from_mode(0o640)).expect("mode");
+        fs::set_permissions(outside.join("canary"), fs::Permissions::from_mode(0o640))
+            .expect("mode");
         if ids.base.is_some() {
             for path in [outside.clone(), outside.join("canary")] {
                 chown(path, Some(ids.uid), Some(ids.gid)).expect("owner");
             }
         }
         Self { directory: directory.to_path_buf(), workspace, session_dir, outside, ids }
+    }
+
+    /// Removes everything, so that another process can set the stage again at the same place.
+    pub(crate) fn clear(&self) {
+        for path in [&self.workspace, &self.session_dir, &self.outside] {
+            // The overlay's work directory has a directory that nobody may read.
+            let _ = std::process::Command::new("chmod").args(["-R", "u+rwx"]).arg(path).status();
+            fs::remove_dir_all(path).expect("clear the stage");
+        }
     }
 
     pub(crate) fn canary(&self) -> PathBuf {
@@ -86,13 +96,23 @@ impl Stage {
             }),
             toolchains: Vec::new(),
             cache_dir: None,
-            limits: Limits { pids: 96, memory_bytes: 256 << 20, file_bytes: 64 << 20, descriptors: 256, ..Limits::default() },
+            limits: Limits {
+                pids: 96,
+                memory_bytes: 256 << 20,
+                file_bytes: 64 << 20,
+                descriptors: 256,
+                ..Limits::default()
+            },
             required: Default::default(),
         }
     }
 
     pub(crate) fn open(&self) -> Session {
-        match self.try_open() {
+        self.open_with(&self.spec())
+    }
+
+    pub(crate) fn open_with(&self, spec: &SessionSpec) -> Session {
+        match self.prepare(spec) {
             Ok(session) => session,
             Err(SandboxError::UserNamespaces { obstacle }) => {
                 println!("no user namespaces here: {obstacle}");
@@ -102,10 +122,15 @@ impl Stage {
         }
     }
 
-    pub(crate) fn try_open(&self) -> Result<Session, SandboxError> {
+    pub(crate) fn prepare(&self, spec: &SessionSpec) -> Result<Session, SandboxError> {
         let driver = LocalDriver::start(&LauncherConfig::default())?;
-        let handles = driver.prepare(&self.spec())?;
+        let handles = driver.prepare(spec)?;
         Ok(Session { driver, handles, cwd: self.workspace.to_string_lossy().into_owned() })
+    }
+
+    pub(crate) fn probe(&self) -> Enforcement {
+        let driver = LocalDriver::start(&LauncherConfig::default()).expect("driver");
+        driver.probe().expect("probe")
     }
 }
 
@@ -129,12 +154,22 @@ impl Session {
     }
 
     pub(crate) fn run(&self, argv: &[&str]) -> Output {
-        let (pod, mut out) = self.start(argv, fs::File::open("/dev/null").expect("null").into());
+        self.run_with(argv, vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())], PATIENCE)
+    }
+
+    pub(crate) fn run_with(
+        &self,
+        argv: &[&str],
+        env: Vec<(String, String)>,
+        patience: Duration,
+    ) -> Output {
+        let null = fs::File::open("/dev/null").expect("null").into();
+        let (pod, mut out) = self.spawn(argv, null, env);
         let reader = std::thread::spawn(move || {
             let mut bytes = Vec::new();
             out.read_to_end(&mut bytes).map(|_| bytes)
         });
-        let end = pod.wait(Some(PATIENCE)).expect("wait");
+        let end = pod.wait(Some(patience)).expect("wait");
         let end = end.unwrap_or_else(|| panic!("{argv:?} hangs"));
         drop(pod);
         let bytes = reader.join().expect("reader").expect("output");
@@ -151,14 +186,19 @@ impl Session {
         stdin: OwnedFd,
         env: &[(&str, &str)],
     ) -> (Pod, fs::File) {
-        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("pipe");
         let mut all = vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
         all.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.spawn(argv, stdin, all)
+    }
+
+    fn spawn(&self, argv: &[&str], stdin: OwnedFd, env: Vec<(String, String)>) -> (Pod, fs::File) {
+        let (read, write) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("pipe");
         let pod = self
             .driver
             .spawn(PodSpec {
                 argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
-                env: all,
+                env,
                 cwd: self.cwd.clone(),
                 stdin,
                 stdout: write.try_clone().expect("clone"),
