@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::capture::{Capture, Part, Ring};
@@ -53,7 +53,9 @@ struct State {
     /// Why it is being killed, when it is.
     killing: Option<Ending>,
     end: Option<(Ending, JobEnd)>,
-    /// Whoever waited for the end has been told.
+    /// The thread that tells whoever waited for the end.
+    telling: Option<ThreadId>,
+    /// It has done so.
     told: bool,
     waiting: Vec<Box<dyn FnOnce(JobEnd) + Send>>,
 }
@@ -95,6 +97,7 @@ impl Job {
             abandoned: false,
             killing: None,
             end: None,
+            telling: None,
             told: false,
             waiting: Vec::new(),
         };
@@ -152,14 +155,16 @@ impl Job {
         self.lock().end.is_some()
     }
 
-    /// Waits for the end, and until every [`Self::on_end`] has returned.
+    /// Waits for the end, and until every [`Self::on_end`] has returned. Within one of those it returns at once:
+    /// whoever is told of the end may hold the last handle of the table.
     pub(crate) fn wait_end(&self) {
         while !self.wait_end_for(WAIT_MAX) {}
     }
 
     /// As [`Self::wait_end`], at most `timeout`; true when it has come.
     pub(crate) fn wait_end_for(&self, timeout: Duration) -> bool {
-        self.wait_until(timeout, |state| state.told)
+        let here = thread::current().id();
+        self.wait_until(timeout, |state| state.told || state.telling == Some(here))
     }
 
     /// Waits for output behind `offset` (behind the cursor without one) or the end.
@@ -265,6 +270,7 @@ impl Job {
             };
             let end = JobEnd { exit, duration, bytes: state.bytes() };
             state.end = Some((ending, end));
+            state.telling = Some(thread::current().id());
             (std::mem::take(&mut state.waiting), end, state.running.take())
         };
         // The driver's own clean-up happens before anybody is told that the process tree is gone.

@@ -256,6 +256,23 @@ fn nothing_starts_after_the_end_and_dropping_the_table_kills() {
 }
 
 #[test]
+fn whoever_is_told_may_hold_the_last_handle_of_the_table() {
+    let jobs = Arc::new(Jobs::default());
+    let (job, _) = start(&jobs, "sleep 0.1", LONG);
+    let (sender, receiver) = mpsc::channel();
+    let last = Arc::clone(&jobs);
+    jobs.on_end(
+        job.id(),
+        Box::new(move |_| {
+            drop(last);
+            sender.send(()).unwrap();
+        }),
+    );
+    drop((jobs, job));
+    receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
 fn the_number_of_jobs_is_bounded_and_old_ends_are_forgotten() {
     let jobs = Jobs::new(JobLimits { running_max: 2, ended_max: 2, ..JobLimits::default() });
     let (first, _) = start(&jobs, "sleep 600", LONG);
