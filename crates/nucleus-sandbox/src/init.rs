@@ -106,9 +106,8 @@ impl Init<'_> {
 
     fn payload(self, status: &mut File) -> ! {
         let [stdin, stdout, stderr] = &self.standard;
-        let ready =
-            fd::set_standard(stdin.as_fd(), stdout.as_fd(), stderr.as_fd())
-                .and_then(|()| if off(Weak::Fds) { Ok(()) } else { fd::close_on_exec_from(3) });
+        let ready = fd::set_standard(stdin.as_fd(), stdout.as_fd(), stderr.as_fd())
+            .and_then(|()| if off(Weak::Fds) { Ok(()) } else { fd::close_on_exec_from(3) });
         if let Err(error) = ready {
             report(status, &Report::Failed(at(Step::Session, "descriptors")(error)));
             process::exit_now(BROKEN);

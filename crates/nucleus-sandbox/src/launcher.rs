@@ -456,7 +456,8 @@ fn end(child: &Child) {
 }
 
 fn remove(group: Option<Group>) {
-    if let Some(group) = group {
+    // An ended run left it empty, as a rule.
+    if let Some(group) = group.filter(|group| !group.remove_empty()) {
         // What stays behind is found and removed by the next launcher.
         let _kept = group.remove(Duration::from_secs(2));
     }

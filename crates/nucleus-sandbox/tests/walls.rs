@@ -2,6 +2,11 @@
 //!
 //! Row numbers are those of the bypass catalogue in `docs/THREATS.md`. With `--features weaken` every attack is played
 //! again with each claimed layer alone (must hold) and with none of them (must break through).
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test with its own harness, which the lint does not know for one"
+)]
 
 #[path = "walls/harness.rs"]
 mod harness;

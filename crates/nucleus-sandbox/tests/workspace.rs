@@ -494,3 +494,82 @@ fn copy_mode_follows_the_same_rules() {
     assert!(!task.has("delete") && !task.has("d"));
     assert_eq!(task.read("untouched"), "start");
 }
+
+#[test]
+fn owners_come_back_from_the_pods_ids() {
+    use std::os::unix::fs::{chown, lchown};
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root to give files to others");
+        return;
+    }
+    let mut task = task(|ws| {
+        write(&ws.join("of-owner"), "old");
+        write(&ws.join("of-other"), "old");
+        chown(ws, Some(1234), Some(1235)).unwrap();
+        chown(ws.join("of-owner"), Some(1234), Some(1235)).unwrap();
+        chown(ws.join("of-other"), Some(77), Some(78)).unwrap();
+    });
+    let ids = workspace::IdMap {
+        pod_uid: 900_000,
+        pod_gid: 900_000,
+        private_base: 800_000,
+        private_len: 65_536,
+    };
+    task.session.set_mode(&task.lock, Mode::Overlay, Some(ids)).unwrap();
+    symlink("made", task.upper().join("link")).unwrap();
+    for name in ["of-owner", "of-other", "made", "dir/made", "of-nobody"] {
+        task.put(name, "new");
+        chown(task.upper().join(name), Some(900_000), Some(900_000)).unwrap();
+    }
+    lchown(task.upper().join("link"), Some(900_000), Some(900_000)).unwrap();
+    chown(task.upper().join("dir"), Some(900_000), Some(900_000)).unwrap();
+    chown(task.upper().join("of-nobody"), Some(0), Some(0)).unwrap();
+    let report = task.apply();
+    assert_eq!((held(&report), conflicts(&report)), (vec![], vec![]));
+    for name in ["of-owner", "made", "dir", "dir/made", "link", "of-nobody"] {
+        let found = fs::symlink_metadata(task.workspace.join(name)).unwrap();
+        assert_eq!((found.uid(), found.gid()), (1234, 1235), "{name}");
+    }
+    let other = fs::metadata(task.workspace.join("of-other")).unwrap();
+    assert_eq!((other.uid(), other.gid()), (77, 78), "a replaced file keeps its owner");
+}
+
+#[test]
+fn a_parent_swapped_during_the_apply_never_leads_outside() {
+    let mut task = task(|ws| {
+        for i in 0..400 {
+            write(&ws.join(format!("sub/f{i}")), "old");
+        }
+    });
+    let outside = task.state.join("outside");
+    for i in 0..400 {
+        write(&outside.join(format!("f{i}")), "canary");
+        task.put(&format!("sub/f{i}"), "task's");
+        task.put(&format!("sub/n{i}"), "task's");
+    }
+    let link = task.workspace.join("other-name");
+    symlink(&outside, &link).unwrap();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let swapper = std::thread::spawn({
+        let (stop, sub, link) = (stop.clone(), task.workspace.join("sub"), link);
+        move || {
+            let mut swaps = 0_u64;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) || swaps % 2 == 1 {
+                rustix::fs::renameat_with(CWD, &sub, CWD, &link, rustix::fs::RenameFlags::EXCHANGE)
+                    .unwrap();
+                swaps += 1;
+                std::thread::yield_now();
+            }
+            swaps
+        }
+    });
+    let result =
+        apply(&mut task.session, &task.lock, &ApplyOptions { review: false, hold: &|_| None });
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(swapper.join().unwrap() > 1, "positive control: it was swapped");
+    println!("{:?}", result.map(|r| (r.applied.len(), r.conflicts.len())));
+    for i in 0..400 {
+        assert_eq!(fs::read_to_string(outside.join(format!("f{i}"))).unwrap(), "canary");
+    }
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 400, "nothing new outside");
+}

@@ -229,7 +229,8 @@ fn write_limits(controller: Controller, path: &Path, limits: &Limits) -> io::Res
 }
 
 fn kill_members(path: &Path) {
-    if std::fs::write(path.join("cgroup.kill"), "1").is_ok() {
+    let kill = OpenOptions::new().write(true).open(path.join("cgroup.kill"));
+    if kill.and_then(|mut file| file.write_all(b"1")).is_ok() {
         return;
     }
     for directory in tree(path) {

@@ -467,11 +467,11 @@ fn host_death(stage: &Stage) -> Outcome {
             patience -= 1;
         }
         std::thread::sleep(Duration::from_millis(round * 7));
+        host.kill().expect("kill");
+        host.wait().expect("wait");
         if patience == 0 {
             return Outcome::Broken("the sleepers did not start".to_owned());
         }
-        host.kill().expect("kill");
-        host.wait().expect("wait");
         std::thread::sleep(Duration::from_millis(400));
         let left = processes(&length);
         let kept = control_groups().len().saturating_sub(groups.len());

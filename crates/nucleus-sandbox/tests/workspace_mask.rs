@@ -1,0 +1,104 @@
+//! What pods must not read of a workspace.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Instant;
+
+use nucleus_sandbox::workspace::{Cover, Mask, MaskPolicy, MaskReason, mask};
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn policy() -> MaskPolicy {
+    MaskPolicy::new(|path| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        match name {
+            ".env" | "id_rsa" => Some(MaskReason::Sensitive),
+            "private" => Some(MaskReason::Blocked),
+            _ => None,
+        }
+    })
+}
+
+fn find<'m>(masks: &'m [Mask], path: &str) -> Option<&'m Mask> {
+    masks.iter().find(|m| m.path.to_string() == path)
+}
+
+#[test]
+fn withheld_files_directories_and_targets_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let ws = root.join("ws");
+    write(&ws.join(".env"), "SECRET");
+    write(&ws.join("a/b/.env"), "SECRET");
+    write(&ws.join("private/x/.env"), "SECRET");
+    write(&ws.join("conf/real-env"), "SECRET");
+    write(&ws.join("plain"), "fine");
+    fs::create_dir(ws.join("linked")).unwrap();
+    symlink("../conf/real-env", ws.join("linked/.env")).unwrap();
+    fs::create_dir_all(root.join("outside")).unwrap();
+    write(&root.join("outside/.env"), "SECRET");
+    symlink(root.join("outside"), ws.join("way-out")).unwrap();
+    fs::hard_link(ws.join(".env"), ws.join("alias-of-env")).unwrap();
+    let masks = mask::plan(&ws, &policy(), &root).unwrap();
+    assert_eq!(find(&masks, ".env").unwrap().cover, Cover::File);
+    assert!(find(&masks, ".env").unwrap().linked, "another name of the file may lie unmasked");
+    assert!(!find(&masks, "a/b/.env").unwrap().linked);
+    assert_eq!(find(&masks, "private").unwrap().cover, Cover::Directory);
+    assert!(find(&masks, "private/x/.env").is_none(), "covered whole");
+    assert_eq!(find(&masks, "conf/real-env").unwrap().reason, MaskReason::Sensitive);
+    assert!(find(&masks, "linked/.env").is_none(), "a link cannot be covered, its target is");
+    assert!(
+        masks.iter().all(|m| !m.path.to_string().contains("way-out")),
+        "links are not followed"
+    );
+    assert_eq!(masks.len(), 4);
+}
+
+#[test]
+fn credentials_of_git_are_covered_by_a_copy_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let ws = dir.path().join("ws");
+    write(&ws.join(".git/config"), "[remote \"origin\"]\n\turl = https://u:hunter2@h/x.git\n");
+    write(&ws.join(".git/modules/m/config"), "[remote \"origin\"]\n\turl = https://tok@h/x.git\n");
+    write(&ws.join("sub/.git/config"), "[remote \"origin\"]\n\turl = https://h/x.git\n");
+    write(&ws.join("other/config"), "url = https://u:p@h/\n");
+    let masks = mask::plan(&ws, &policy(), dir.path()).unwrap();
+    assert_eq!(masks.len(), 2, "{masks:?}");
+    for found in &masks {
+        let Cover::Copy(copy) = &found.cover else { panic!("{found:?}") };
+        let text = fs::read_to_string(copy).unwrap();
+        assert!(
+            text.contains("https://h/x.git") && !text.contains("hunter2") && !text.contains("tok@"),
+            "{text}"
+        );
+    }
+    assert!(
+        fs::read_to_string(ws.join(".git/config")).unwrap().contains("hunter2"),
+        "the user's file is as it was"
+    );
+}
+
+#[test]
+fn a_large_tree_is_walked_whole_and_fast() {
+    let dir = tempfile::tempdir().unwrap();
+    let ws = dir.path().join("ws");
+    for d in 0..300 {
+        let below = ws.join(format!("d{}/e{d}", d % 20));
+        fs::create_dir_all(&below).unwrap();
+        for f in 0..100 {
+            fs::File::create(below.join(format!("f{f}"))).unwrap();
+        }
+    }
+    write(&ws.join("d19/e299/.env"), "SECRET");
+    mask::plan(&ws, &policy(), dir.path()).unwrap();
+    let started = Instant::now();
+    let masks = mask::plan(&ws, &policy(), dir.path()).unwrap();
+    let took = started.elapsed();
+    println!("30,000 entries in {took:?}");
+    assert_eq!(masks.len(), 1, "the last file of the last directory is found");
+    assert!(took.as_secs() < 10, "{took:?}");
+}
