@@ -38,7 +38,7 @@ pub use copy::prepare_copy;
 pub use error::WorkspaceError;
 pub use ids::IdMap;
 pub use mask::{Cover, Mask, MaskPolicy, MaskReason};
-pub use node::{Fingerprint, NodeKind};
+pub use node::{Fingerprint, NodeKind, Stamp};
 pub use path::TreePath;
 pub use plan::{ConflictReason, HoldReason};
 pub use recover::{Recovery, recover};

@@ -1,5 +1,11 @@
 //! Discovery against made-up homes, and against this host.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of a test that fails, fails the test"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

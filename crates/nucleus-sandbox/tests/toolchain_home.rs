@@ -1,5 +1,7 @@
 //! The agent's home and its context files.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails, fails the test")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Sessions, changes, apply, conflicts and review, on real directories, with upper layers as the kernel leaves them.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails, fails the test")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -572,4 +574,21 @@ fn a_parent_swapped_during_the_apply_never_leads_outside() {
         assert_eq!(fs::read_to_string(outside.join(format!("f{i}"))).unwrap(), "canary");
     }
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 400, "nothing new outside");
+}
+
+#[test]
+fn what_the_task_closed_to_its_owner_is_carried_over_all_the_same() {
+    let mut task = task(|_| {});
+    task.put("closed/inner/f", "x");
+    fs::set_permissions(task.upper().join("closed/inner/f"), fs::Permissions::from_mode(0o000))
+        .unwrap();
+    fs::set_permissions(task.upper().join("closed/inner"), fs::Permissions::from_mode(0o000))
+        .unwrap();
+    fs::set_permissions(task.upper().join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    let report = task.apply();
+    assert_eq!((held(&report), conflicts(&report)), (vec![], vec![]));
+    fs::set_permissions(task.workspace.join("closed/inner/f"), fs::Permissions::from_mode(0o600))
+        .unwrap();
+    assert_eq!(task.read("closed/inner/f"), "x");
+    assert!(!task.session.dir().join("overlay").exists(), "the session could be cleared");
 }

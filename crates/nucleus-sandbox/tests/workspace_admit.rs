@@ -1,5 +1,7 @@
 //! What may be a workspace, and that refusals say what to do.
 
+#![expect(clippy::expect_used, reason = "a helper of a test that fails, fails the test")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

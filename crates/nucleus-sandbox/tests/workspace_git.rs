@@ -1,5 +1,7 @@
 //! `.git` as one unit, with real git on both sides.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails, fails the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! What pods must not read of a workspace.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails, fails the test")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -86,19 +88,19 @@ fn credentials_of_git_are_covered_by_a_copy_without_them() {
 fn a_large_tree_is_walked_whole_and_fast() {
     let dir = tempfile::tempdir().unwrap();
     let ws = dir.path().join("ws");
-    for d in 0..300 {
+    for d in 0..100 {
         let below = ws.join(format!("d{}/e{d}", d % 20));
         fs::create_dir_all(&below).unwrap();
         for f in 0..100 {
             fs::File::create(below.join(format!("f{f}"))).unwrap();
         }
     }
-    write(&ws.join("d19/e299/.env"), "SECRET");
+    write(&ws.join("d19/e99/.env"), "SECRET");
     mask::plan(&ws, &policy(), dir.path()).unwrap();
     let started = Instant::now();
     let masks = mask::plan(&ws, &policy(), dir.path()).unwrap();
     let took = started.elapsed();
-    println!("30,000 entries in {took:?}");
+    println!("10,000 entries in {took:?}");
     assert_eq!(masks.len(), 1, "the last file of the last directory is found");
     assert!(took.as_secs() < 10, "{took:?}");
 }

@@ -1,5 +1,7 @@
 //! Apply against the kernel's own overlay: what a pod saw at the end is what the workspace holds afterwards.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails, fails the test")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

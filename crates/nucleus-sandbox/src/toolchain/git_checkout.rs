@@ -46,7 +46,7 @@ mod tests {
     fn only_https_without_user_on_known_hosts() {
         let hosts = ["github.com".to_owned()];
         let dir = tempfile::tempdir().unwrap();
-        let mut verdict = |line: &str| {
+        let verdict = |line: &str| {
             fs::write(dir.path().join("FETCH_HEAD"), line).unwrap();
             is_public(dir.path(), &hosts)
         };

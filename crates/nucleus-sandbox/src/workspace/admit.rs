@@ -14,8 +14,8 @@ const SYSTEM: [&str; 13] = [
     "/sbin", "/sys", "/usr",
 ];
 /// Directories that hold many people's things: a workspace may lie below, not be one.
-const SHARED: [&str; 10] =
-    ["/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/tmp", "/workspaces"];
+const SHARED: [&str; 9] =
+    ["/home", "/media", "/mnt", "/opt", "/srv", "/tmp", "/var", "/var/tmp", "/workspaces"];
 
 /// A directory that a task may work on.
 #[derive(Debug)]
@@ -219,14 +219,14 @@ fn named(path: &Path) -> Result<(), WorkspaceRefusal> {
 }
 
 fn placed(path: &Path, home: &Path) -> Result<(), WorkspaceRefusal> {
-    if is_home(path, home) {
-        return Err(WorkspaceRefusal::Home { path: path.to_owned() });
-    }
     if SYSTEM.iter().any(|dir| path.starts_with(dir)) {
         return Err(WorkspaceRefusal::System { path: path.to_owned() });
     }
     if SHARED.iter().any(|dir| path == Path::new(dir)) {
         return Err(WorkspaceRefusal::Shared { path: path.to_owned() });
+    }
+    if is_home(path, home) {
+        return Err(WorkspaceRefusal::Home { path: path.to_owned() });
     }
     Ok(())
 }

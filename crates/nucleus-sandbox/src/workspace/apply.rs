@@ -177,7 +177,7 @@ fn run(
         journal.append(&Record::Plan(record.clone()))?;
         let staged = match executor.stage(&record.ops) {
             Ok(staged) => staged,
-            Err(error) => return Err(undo(session, journal, &executor, &record, error)),
+            Err(error) => return Err(undo(session, journal, &executor, error)),
         };
         journal.append(&Record::Staged(staged.clone()))?;
         conflicted = match executor.forward(&record.ops, &staged) {
@@ -186,7 +186,7 @@ fn run(
             Err(error) => {
                 journal.append(&Record::Rollback)?;
                 executor.back(&record.ops, &staged);
-                return Err(undo(session, journal, &executor, &record, error));
+                return Err(undo(session, journal, &executor, error));
             }
         };
         finish(session, lock, journal, &executor, &record, &conflicted)?;
@@ -204,7 +204,7 @@ pub(crate) fn finish(
     record: &PlanRecord,
     conflicted: &BTreeMap<TreePath, ConflictReason>,
 ) -> Result<(), WorkspaceError> {
-    executor.sync(&session.meta().workspace)?;
+    executor.sync(&record.ops, &session.meta().workspace)?;
     review::store(session, lock, &with_conflicts(record, conflicted), record.whole)?;
     journal.append(&Record::Committed)?;
     executor.crash_here("committed").map_err(|e| e.into_error(session.id()))?;
@@ -217,13 +217,11 @@ fn undo(
     session: &Session,
     journal: Journal,
     executor: &Executor<'_>,
-    record: &PlanRecord,
     error: step::StepError,
 ) -> WorkspaceError {
     if error.is_crash() {
         return error.into_error(session.id());
     }
-    debug_assert!(record.staging.starts_with(".nucleus-apply-"));
     match executor.clear(&session.meta().workspace).and_then(|()| journal.remove()) {
         Ok(()) => error.into_error(session.id()),
         Err(second) => second,

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
 
 use super::change::{ChangeKind, Scan};
@@ -84,6 +84,9 @@ impl Walk<'_> {
     fn entry(&mut self, path: &TreePath, below: Below, depth: usize) -> Result<(), WorkspaceError> {
         let at = self.upper_path.join(path.as_path());
         let Some(new) = self.upper.stat(path).at(Doing::Read, &at)? else { return Ok(()) };
+        if NodeKind::of(&new) == NodeKind::Directory {
+            self.open_up(path, &new).at(Doing::Read, &at)?;
+        }
         let old = match below {
             Below::Nothing => None,
             _ => self.lower.stat(path).at(Doing::Read, &self.lower_path.join(path.as_path()))?,
@@ -126,6 +129,17 @@ impl Walk<'_> {
             (kind, None) => self.scan.push(path.clone(), ChangeKind::Created, kind),
         }
         Ok(())
+    }
+
+    /// Lets this user into a directory that the task closed to its owner, or its content could be neither shown nor
+    /// applied. Root is let in anyway.
+    fn open_up(&self, path: &TreePath, stat: &Stat) -> io::Result<()> {
+        if stat.st_mode & 0o700 == 0o700 || rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let (dir, name) = self.upper.parent(path)?;
+        let mode = Mode::from_raw_mode(stat.st_mode & 0o777) | Mode::RWXU;
+        Ok(rustix::fs::chmodat(dir, name, mode, AtFlags::empty())?)
     }
 
     /// Lists a deletion, with all that was in it.

@@ -1,8 +1,8 @@
 //! A path inside a workspace.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use serde::de::Error as _;
@@ -115,13 +115,6 @@ impl fmt::Display for TreePath {
 impl fmt::Debug for TreePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", String::from_utf8_lossy(&self.0))
-    }
-}
-
-impl From<OsString> for TreePath {
-    /// For literals of this crate; a value that is not a tree path becomes the root.
-    fn from(value: OsString) -> Self {
-        Self::parse(&value.into_vec()).unwrap_or_default()
     }
 }
 

@@ -215,16 +215,18 @@ fn judge_git(
     plan: &mut Plan,
 ) -> Result<(), WorkspaceError> {
     use super::git::GitPart;
+    if changes.iter().any(|c| c.path.depth() == 1) {
+        for change in changes {
+            plan.put(change, Some(Wait::Held(HoldReason::GitReplaced)));
+        }
+        return Ok(());
+    }
     let mut unit = Vec::new();
     let mut unit_wait = None;
     for change in changes {
         let part = super::git::part(&change.path);
         let is_dir = change.node == NodeKind::Directory;
         match part {
-            _ if change.path.depth() == 1 => {
-                unit_wait.get_or_insert(Wait::Held(HoldReason::GitReplaced));
-                unit.push(change);
-            }
             GitPart::Temporary => {}
             GitPart::Object | GitPart::Data
                 if change.kind == ChangeKind::Deleted && is_object(&change.path) => {}
@@ -245,7 +247,7 @@ fn judge_git(
             _ => unit.push(change),
         }
     }
-    if unit.iter().all(|c| c.node == NodeKind::Directory && c.path.depth() > 1) {
+    if unit.iter().all(|c| c.node == NodeKind::Directory) {
         return Ok(());
     }
     let wait = match unit_wait {

@@ -50,7 +50,7 @@ pub fn recover(session: &mut Session, lock: &Lock) -> Result<Recovery, Workspace
         }
     }
     executor.back(&plan.ops, &staged);
-    executor.sync(&session.meta().workspace)?;
+    executor.sync(&plan.ops, &session.meta().workspace)?;
     executor.clear(&session.meta().workspace)?;
     journal.remove()?;
     Ok(Recovery::RolledBack)

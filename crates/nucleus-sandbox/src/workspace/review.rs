@@ -74,8 +74,17 @@ pub fn items(session: &Session) -> Result<Vec<ReviewItem>, WorkspaceError> {
         .collect();
     let workspace = &session.meta().workspace;
     let tree = Tree::open(workspace).at(Doing::Read, workspace)?;
+    // A new directory is shown by what is in it.
+    let filled: BTreeSet<TreePath> =
+        held.waiting.iter().flat_map(|w| super::plan::ancestors(&w.change.path)).collect();
     let mut items: Vec<ReviewItem> = Vec::new();
     for Waiting { change, wait } in held.waiting {
+        if change.node == NodeKind::Directory
+            && change.kind == ChangeKind::Created
+            && filled.contains(&change.path)
+        {
+            continue;
+        }
         let gone = !current.contains(&(change.path.clone(), change.kind == ChangeKind::Deleted));
         if gone || held.rejected.contains(&change.path) {
             continue;
@@ -135,8 +144,8 @@ pub fn accept(
     }
     recover(session, lock)?;
     let accepted: Accepted = items.iter().flat_map(|i| i.parts.iter().cloned()).collect();
-    let mut held = load(session)?;
     let report = apply_accepted(session, lock, &accepted)?;
+    let mut held = load(session)?;
     let failed: BTreeSet<&TreePath> = report
         .held
         .iter()
@@ -145,6 +154,10 @@ pub fn accept(
         .collect();
     held.waiting
         .retain(|w| !accepted.contains_key(&w.change.path) || failed.contains(&w.change.path));
+    // Directories made on the way wait no longer.
+    let current: BTreeSet<TreePath> =
+        change::scan(session)?.changes.into_iter().map(|c| c.path).collect();
+    held.waiting.retain(|w| current.contains(&w.change.path));
     save(session, &held)?;
     settle(session, lock)?;
     Ok(report)
@@ -166,6 +179,14 @@ pub fn reject(
         held.rejected.extend(item.parts.iter().map(|(path, _)| path.clone()));
     }
     held.waiting.retain(|w| !held.rejected.contains(&w.change.path));
+    let filled: BTreeSet<TreePath> =
+        held.waiting.iter().flat_map(|w| super::plan::ancestors(&w.change.path)).collect();
+    let rejected_in: BTreeSet<TreePath> =
+        held.rejected.iter().flat_map(super::plan::ancestors).collect();
+    held.waiting.retain(|w| {
+        let only_way = w.change.node == NodeKind::Directory && w.change.kind == ChangeKind::Created;
+        !only_way || filled.contains(&w.change.path) || !rejected_in.contains(&w.change.path)
+    });
     save(session, &held)?;
     settle(session, lock)
 }

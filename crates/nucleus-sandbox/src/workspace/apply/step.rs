@@ -21,9 +21,6 @@ use crate::workspace::tree::{Tree, entries_of, is_absent, stat_at};
 /// Asked at each named point whether the process "dies" there. Only tests say yes.
 pub(crate) type Probe<'a> = &'a dyn Fn(&str) -> bool;
 
-/// Beyond this many files one sync of the file system is cheaper than one of each file.
-const SYNC_EACH: usize = 16;
-
 /// Why a step stopped.
 #[derive(Debug)]
 pub(crate) enum StepError {
@@ -112,22 +109,34 @@ impl<'a> Executor<'a> {
         let at_root = |source: io::Error| StepError::Failed { path: TreePath::root(), source };
         self.make_staging().map_err(at_root)?;
         let mut slots = BTreeMap::new();
-        let puts = ops.iter().filter(|op| matches!(op, Op::Put { .. })).count();
         for op in ops {
             let Op::Put { path, expected, slot, owner, mtime } = op else { continue };
             let failed = |source| StepError::Failed { path: path.clone(), source };
             let replaces = expected.is_some();
-            let inode = self
-                .stage_one(path, replaces, *slot, *owner, *mtime, puts <= SYNC_EACH)
-                .map_err(failed)?;
+            let inode = self.stage_one(path, replaces, *slot, *owner, *mtime).map_err(failed)?;
             slots.insert(*slot, inode);
             self.crash_here("staging")?;
         }
-        if puts > SYNC_EACH {
-            rustix::fs::syncfs(self.host.fd()).map_err(|e| at_root(e.into()))?;
+        // Writing back was begun file by file, so that waiting for each costs little. Not one sync of the whole file
+        // system: that would wait for everybody else's writes too.
+        for slot in slots.keys() {
+            self.sync_slot(*slot).map_err(at_root)?;
         }
+        rustix::fs::fsync(self.slots().map_err(at_root)?).map_err(|e| at_root(e.into()))?;
         self.crash_here("staged")?;
         Ok(slots)
+    }
+
+    fn sync_slot(&self, slot: u32) -> io::Result<()> {
+        let slots = self.slots()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(slots, slot.to_string(), flags, Mode::empty()) {
+            Ok(file) => Ok(rustix::fs::fsync(&file)?),
+            // A link, which its directory makes durable; or a file its owner cannot read, which the staging directory's
+            // transaction carries.
+            Err(Errno::LOOP | Errno::ACCESS) => Ok(rustix::fs::fsync(slots)?),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn make_staging(&mut self) -> io::Result<()> {
@@ -152,7 +161,6 @@ impl<'a> Executor<'a> {
         slot: u32,
         owner: Owner,
         mtime: Stamp,
-        sync: bool,
     ) -> io::Result<u64> {
         let slots = self.slots()?;
         let name = slot.to_string();
@@ -181,9 +189,7 @@ impl<'a> Executor<'a> {
             }
             rustix::fs::fchmod(&to, Mode::from_raw_mode(owner.mode & 0o777))?;
             stage::set_mtime(&to, mtime)?;
-            if sync {
-                to.sync_all()?;
-            }
+            let _ = rustix::fs::fadvise(&to, 0, None, rustix::fs::Advice::DontNeed);
         }
         Ok(stat_at(slots.as_fd(), OsStr::new(&name))?.ok_or(io::ErrorKind::NotFound)?.st_ino)
     }
@@ -252,7 +258,7 @@ impl<'a> Executor<'a> {
         }
         rename_new(&dir, name, slots, OsStr::new(&slot))?;
         let moved = stat_at(slots.as_fd(), OsStr::new(&slot))?;
-        if !moved.is_some_and(|m| Fingerprint::of(&m).same_content(expected)) {
+        if moved.is_none_or(|m| !Fingerprint::of(&m).same_content(expected)) {
             rename_new(slots, OsStr::new(&slot), &dir, name)?;
             return Ok(Done::Conflict(ConflictReason::EditedOnHost));
         }
@@ -310,7 +316,7 @@ impl<'a> Executor<'a> {
         let in_slot = stat_at(slots.as_fd(), slot)?;
         let (dir, name) = self.host.parent(path)?;
         let now = stat_at(dir.as_fd(), name)?;
-        if !in_slot.as_ref().is_some_and(|s| s.st_ino == inode) {
+        if in_slot.as_ref().is_none_or(|s| s.st_ino != inode) {
             // Done by a process that died; perhaps before it could compare what it took out.
             let (Some(old), Some(expected)) = (in_slot, expected) else { return Ok(Done::Yes) };
             let ours = now.is_some_and(|n| n.st_ino == inode);
@@ -338,7 +344,7 @@ impl<'a> Executor<'a> {
         exchange(slots, slot, &dir, name)?;
         self.crash_probe_between();
         let old = stat_at(slots.as_fd(), slot)?;
-        if !old.is_some_and(|o| Fingerprint::of(&o).same_content(expected)) {
+        if old.is_none_or(|o| !Fingerprint::of(&o).same_content(expected)) {
             exchange(slots, slot, &dir, name)?;
             return Ok(Done::Conflict(ConflictReason::EditedOnHost));
         }
@@ -408,7 +414,7 @@ impl<'a> Executor<'a> {
                     }
                 }
             }
-            Op::Chmod { path, expected, mode } => {
+            Op::Chmod { expected, mode, .. } => {
                 let mut now = expected.clone();
                 now.mode = expected.mode & 0o170_000 | mode;
                 let held =
@@ -417,15 +423,35 @@ impl<'a> Executor<'a> {
                 if found.ino == now.ino && found.mode == now.mode {
                     stage::set_mode(&held, expected.mode)?;
                 }
-                debug_assert!(!path.is_root());
             }
         }
         Ok(())
     }
 
-    /// Makes the steps durable.
-    pub(crate) fn sync(&self, workspace: &Path) -> Result<(), WorkspaceError> {
-        rustix::fs::syncfs(self.host.fd()).at(Doing::Sync, workspace)
+    /// Makes the steps durable: names live in directories, permission bits in the nodes.
+    pub(crate) fn sync(&self, ops: &[Op], workspace: &Path) -> Result<(), WorkspaceError> {
+        let mut directories: BTreeSet<TreePath> = BTreeSet::from([TreePath::root()]);
+        for op in ops {
+            directories.extend(op.path().parent());
+            if let Op::Chmod { path, .. } | Op::MakeDir { path, .. } = op {
+                directories.insert(path.clone());
+            }
+        }
+        for path in &directories {
+            let held = self.host.dir(path).or_else(|_| self.host.file(path).map(OwnedFd::from));
+            match held {
+                Ok(held) => {
+                    rustix::fs::fsync(held).at(Doing::Sync, &workspace.join(path.as_path()))?
+                }
+                Err(error) if is_absent(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error).at(Doing::Sync, &workspace.join(path.as_path())),
+            }
+        }
+        if let Some(slots) = &self.slots {
+            rustix::fs::fsync(slots).at(Doing::Sync, workspace)?;
+        }
+        Ok(())
     }
 
     /// Removes the staging directory with what is left in it.

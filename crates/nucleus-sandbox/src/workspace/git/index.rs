@@ -69,8 +69,8 @@ mod tests {
         out.extend([hash; 20]);
         out.extend([0, 1, b'f', 0]);
         out.extend([0; 8]);
-        // 62 + 1 name + padding to 72.
-        out.truncate(12 + 72);
+        // 62 bytes, the name and its padding make 64.
+        out.truncate(12 + 64);
         out.extend(b"TREE\0\0\0\x01x");
         out.extend([0; 20]);
         out

@@ -94,6 +94,9 @@ impl<'a> Host<'a> {
             // A node made over one that is deleted in the same breath; the deletion carries the conflict.
             ChangeKind::Created if !changed => None,
             ChangeKind::Created => Some(ConflictReason::CreatedOnHost),
+            _ if changed && self.names.as_ref().is_some_and(|names| !names.contains(path)) => {
+                Some(ConflictReason::CreatedOnHost)
+            }
             _ => changed.then_some(ConflictReason::EditedOnHost),
         };
         Ok(reason)
