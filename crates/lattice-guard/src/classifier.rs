@@ -1,6 +1,7 @@
 //! How risky a request is. Data decides, and the data have a version.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use globset::Candidate;
 use serde::{Deserialize, Serialize};
@@ -108,11 +109,11 @@ fn path_patterns(text: &str) -> (BTreeSet<PathPattern>, BTreeSet<PathPattern>) {
 /// | push | a plain fast-forward of the agent's own branches |
 /// | pull request | a draft in the repository at hand |
 /// | pods, agents | never |
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "BTreeSet<RiskData>", into = "BTreeSet<RiskData>")]
 pub struct Classifier(Vec<Part>);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Part {
     data: RiskData,
     sensitive: PatternSet,
@@ -167,6 +168,9 @@ impl Classifier {
     /// The rating of one operation of a request. An operation the request does not need is rated high.
     #[must_use]
     pub fn risk(&self, operation: Operation, request: &Request) -> Risk {
+        if !request.operations().contains(&operation) {
+            return Risk::High;
+        }
         let low = match (operation, request.action()) {
             (Operation::GitCommit | Operation::GitPush | Operation::CreatePr, _) => {
                 self.0.iter().all(|part| part.history_is_low(operation, request))
@@ -224,6 +228,12 @@ impl Default for Classifier {
     }
 }
 
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.data().map(|data| data.version)).finish()
+    }
+}
+
 impl PartialEq for Classifier {
     fn eq(&self, other: &Self) -> bool {
         self.data().eq(other.data())
@@ -249,7 +259,7 @@ impl Part {
         Self {
             sensitive: PatternSet::new(&data.sensitive, Side::Block),
             sensitive_exceptions: PatternSet::new(&data.sensitive_exceptions, Side::Allow),
-            executed: PatternSet::new(&data.executed, Side::Block),
+            executed: PatternSet::new(&data.executed, Side::Rate),
             data,
         }
     }

@@ -1,5 +1,7 @@
 //! Which files of the workspace.
 
+use std::fmt;
+
 use globset::Candidate;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ use crate::reason::Reason;
 use crate::rel_path::RelPath;
 
 /// A list of path rules, compiled when it is made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "Clauses<PathPattern>", into = "Clauses<PathPattern>")]
 pub struct PathRules {
     clauses: Clauses<PathPattern>,
@@ -96,6 +98,12 @@ impl PathRules {
         let directory = Candidate::new(directory.as_str());
         !self.blocks.matches(&directory)
             && self.lists.iter().all(|list| list.has_allowed || list.holds(&directory))
+    }
+}
+
+impl fmt::Debug for PathRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.clauses.fmt(f)
     }
 }
 

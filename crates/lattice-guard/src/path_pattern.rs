@@ -56,9 +56,8 @@ impl PathPattern {
         let anchor = if text.starts_with('/') && components.len() == 1 { "/" } else { "" };
         let directory = if text.ends_with('/') { "/" } else { "" };
         let pattern = Self(format!("{anchor}{}{directory}", components.join("/")));
-        // Both readings are compiled here once, so that no later combination can fail on this pattern.
         for side in [Side::Allow, Side::Block] {
-            compile(&pattern.compiled_globs(side)?).map_err(|_| PathPatternError::Syntax)?;
+            pattern.compiled_globs(side)?;
         }
         Ok(pattern)
     }
@@ -99,7 +98,7 @@ impl PathPattern {
             GlobBuilder::new(glob)
                 .literal_separator(true)
                 .backslash_escape(true)
-                .case_insensitive(side == Side::Block)
+                .case_insensitive(side != Side::Allow)
                 .build()
                 .map_err(|_| PathPatternError::Syntax)
         };
@@ -167,22 +166,23 @@ impl std::error::Error for PathPatternError {}
 pub(crate) enum Side {
     /// To let through: matched exactly.
     Allow,
-    /// To hold back: matched generously.
+    /// To hold back: whatever lies beneath matches too, in any case.
     Block,
+    /// To rate: as written, in any case.
+    Rate,
 }
 
 /// Patterns compiled together. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PatternSet(Arc<Compiled>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Compiled {
     groups: Vec<Group>,
-    /// Set when a block could not be compiled: then everything counts as blocked.
+    /// A block could not be compiled.
     everything: bool,
 }
 
-#[derive(Debug)]
 struct Group {
     set: GlobSet,
     /// For each glob of the set, the pattern it came from.
@@ -198,7 +198,7 @@ impl PatternSet {
                 compiled.groups.push(group);
                 continue;
             }
-            // Too large together: each alone was compiled when it was read.
+            // Too large together. A pattern that is too large alone allows nothing and blocks everything.
             for pattern in chunk {
                 match Group::new(&[pattern], side) {
                     Some(group) => compiled.groups.push(group),
@@ -220,6 +220,12 @@ impl PatternSet {
             let index = group.set.matches(path.as_str()).into_iter().min()?;
             group.patterns.get(index)
         })
+    }
+}
+
+impl fmt::Debug for PatternSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.groups.iter().flat_map(|group| &group.patterns)).finish()
     }
 }
 
