@@ -24,9 +24,9 @@ use tokio::time::timeout;
 use crate::anthropic::{Anthropic, Fields, Prepared, Route};
 use crate::error::{ConfigError, UpstreamError};
 use crate::escape::shown;
-use crate::ledger::{Admission, Ledger, Note};
+use crate::ledger::{Admission, Denial, Ledger, Note};
 use crate::limits::{
-    BODIES_IN_FLIGHT_COUNT, CONNECTIONS_COUNT, REQUEST_BODY_BYTES, REQUEST_BODY_TIME,
+    BODIES_IN_FLIGHT_KIB, CONNECTIONS_COUNT, REQUEST_BODY_BYTES, REQUEST_BODY_TIME,
     REQUEST_HEAD_BYTES, REQUEST_HEAD_TIME, REQUEST_HEADERS_COUNT, SHUTDOWN_TIME,
 };
 use crate::origin::Origin;
@@ -98,7 +98,7 @@ impl ModelGate {
             key: config.key.map(Arc::new),
             prices: config.prices,
             ledger,
-            bodies: Semaphore::new(BODIES_IN_FLIGHT_COUNT),
+            bodies: Semaphore::new(BODIES_IN_FLIGHT_KIB),
             noted: Mutex::new(BTreeSet::new()),
         }))
     }
@@ -202,25 +202,18 @@ impl ModelGate {
         check_form(parts)?;
         let route = self.adapter.route(&parts.method, &parts.uri)?;
         let fields = self.adapter.fields(&parts.headers, self.key.as_deref())?;
-        let slot = self.bodies.acquire().await.map_err(|_| Refusal::Incomplete)?;
+        let room = body_kib(&body)?;
+        let room = self.bodies.acquire_many(room).await.map_err(|_| Refusal::Incomplete)?;
         let bytes = read_body(body).await?;
         let prepared = self.adapter.prepare(route, &bytes, &self.prices)?;
         drop(bytes);
         self.note_left_out(&fields, &prepared).await;
-        let Admission { max_output_tokens, ticket } = self.admit(&prepared).await?;
+        let (max_output_tokens, mut booking) = self.admit(&prepared, alive).await?;
         let stream = prepared.stream;
-        let kind = prepared.call.kind;
-        let booking = Booking::new(
-            ticket,
-            Arc::clone(&self.ledger),
-            prepared.price.clone(),
-            kind,
-            &self.prices,
-            alive,
-        );
         let outgoing = self.outgoing(route, &parts.uri, fields, prepared, max_output_tokens)?;
+        booking.is_sent();
         let sent = self.upstream.send(outgoing).await;
-        drop(slot);
+        drop(room);
         let (response, sender) = match sent {
             Ok(answer) => answer.into_parts(),
             Err(error) => {
@@ -248,19 +241,29 @@ impl ModelGate {
         Ok(answer::passed(head.status, self.adapter.answer_fields(&head.headers), body))
     }
 
-    /// Asks the ledger on a thread that may block.
-    async fn admit(self: &Arc<Self>, prepared: &Prepared) -> Result<Admission, Refusal> {
-        let call = prepared.call.clone();
-        let ledger = Arc::clone(&self.ledger);
-        let answer = tokio::task::spawn_blocking(move || ledger.admit(&call)).await;
-        match answer {
-            Ok(Ok(admission)) => Ok(admission),
-            Ok(Err(denial)) => Err(Refusal::Denied(denial)),
-            // The ledger itself failed: an error is a denial.
-            Err(_) => Err(Refusal::Denied(crate::ledger::Denial {
-                code: "deny.internal".to_owned(),
-                text: "the call could not be recorded, so it was not made".to_owned(),
-            })),
+    /// Asks the ledger on a thread that may block. What it admitted is held by a booking from that moment.
+    async fn admit(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+        alive: mpsc::Sender<()>,
+    ) -> Result<(u64, Booking), Refusal> {
+        let (gate, call, price) = (Arc::clone(self), prepared.call.clone(), prepared.price.clone());
+        let answer = tokio::task::spawn_blocking(move || {
+            let Admission { max_output_tokens, ticket } = gate.ledger.admit(&call)?;
+            let us_percent = gate.prices.us_inference_percent();
+            let ledger = Arc::clone(&gate.ledger);
+            let booking = Booking::new(ticket, ledger, price, call.kind, us_percent, alive);
+            Ok::<_, Denial>((max_output_tokens, booking))
+        });
+        // When the ledger itself failed, that is a denial like any error.
+        let denied = |code: &str, text: &str| {
+            Refusal::Denied(Denial { code: code.to_owned(), text: text.to_owned() })
+        };
+        match answer.await {
+            Ok(answer) => answer.map_err(Refusal::Denied),
+            Err(_) => {
+                Err(denied("deny.internal", "the call could not be recorded and was not made"))
+            }
         }
     }
 
@@ -357,11 +360,17 @@ fn check_form(parts: &hyper::http::request::Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+/// Room a body needs, in KiB: what it announces, or the most there may be.
+fn body_kib(body: &Incoming) -> Result<u32, Refusal> {
     let limit = u64::try_from(REQUEST_BODY_BYTES).unwrap_or(u64::MAX);
-    if body.size_hint().lower() > limit {
+    let bytes = body.size_hint().exact().unwrap_or(limit);
+    if bytes > limit {
         return Err(Refusal::TooLarge);
     }
+    u32::try_from(bytes.div_ceil(1024).max(1)).map_err(|_| Refusal::TooLarge)
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     let limited = Limited::new(body, REQUEST_BODY_BYTES).collect();
     match timeout(REQUEST_BODY_TIME, limited).await {
         Err(_) => Err(Refusal::Incomplete),

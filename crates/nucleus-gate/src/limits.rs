@@ -8,16 +8,16 @@ pub const REQUEST_BODY_BYTES: usize = 32 * 1024 * 1024;
 pub const JSON_DEPTH_LEVELS: usize = 64;
 /// Most values in one request body; bounds the memory a body of `[[],[],…` can claim.
 pub const JSON_VALUES_COUNT: usize = 400_000;
-/// Bodies that are read, parsed and sent at the same time.
-pub const BODIES_IN_FLIGHT_COUNT: usize = 8;
+/// Bodies that are read, parsed or sent at the same time, in KiB together; further ones wait.
+pub const BODIES_IN_FLIGHT_KIB: usize = 128 * 1024;
 /// Connections one pod may hold open to the gate.
 pub const CONNECTIONS_COUNT: usize = 64;
 /// Request head a client may send, in bytes (request line and all header fields).
 pub const REQUEST_HEAD_BYTES: usize = 64 * 1024;
 /// Header fields a client may send.
 pub const REQUEST_HEADERS_COUNT: usize = 64;
-/// Time for a client to send its head.
-pub const REQUEST_HEAD_TIME: Duration = Duration::from_secs(15);
+/// Time for a client to send its head; a connection kept open between two requests may be idle that long, too.
+pub const REQUEST_HEAD_TIME: Duration = Duration::from_secs(120);
 /// Time for a client to send its whole body.
 pub const REQUEST_BODY_TIME: Duration = Duration::from_secs(60);
 /// Time to reach the upstream: DNS, TCP, proxy and TLS together.
@@ -57,5 +57,6 @@ pub const DNS_TCP_CONNECTIONS_COUNT: usize = 16;
 /// Time for one query over TCP.
 pub const DNS_TCP_TIME: Duration = Duration::from_secs(5);
 
+const _: () = assert!(REQUEST_BODY_BYTES <= BODIES_IN_FLIGHT_KIB * 1024, "one body must fit");
 const _: () = assert!(REQUEST_HEAD_BYTES >= 8192, "hyper needs a buffer of at least 8 KiB");
 const _: () = assert!(RESPONSE_HEAD_BYTES >= 8192, "hyper needs a buffer of at least 8 KiB");

@@ -6,16 +6,17 @@ use tokio::sync::mpsc;
 
 use crate::error::UpstreamError;
 use crate::ledger::{CallKind, Ledger, ModelCall, Note, Ticket};
-use crate::price::{Price, PriceTable};
+use crate::price::Price;
 use crate::usage::{Meter, Unbelieved, Usage};
 
-/// Holds the ticket of a call. Dropping it books the whole reservation.
+/// Holds the ticket of a call. Dropped once the request may have left, it books the whole reservation; before, nothing.
 pub(super) struct Booking {
     ticket: Option<Box<dyn Ticket>>,
     ledger: Arc<dyn Ledger>,
     price: Price,
     kind: CallKind,
     us_percent: u64,
+    sent: bool,
     why_whole: Unbelieved,
     alive: mpsc::Sender<()>,
 }
@@ -26,19 +27,24 @@ impl Booking {
         ledger: Arc<dyn Ledger>,
         price: Price,
         kind: CallKind,
-        prices: &PriceTable,
+        us_percent: u64,
         alive: mpsc::Sender<()>,
     ) -> Self {
-        let us_percent = prices.us_inference_percent();
         Self {
             ticket: Some(ticket),
             ledger,
             price,
             kind,
             us_percent,
+            sent: false,
             why_whole: Unbelieved::Aborted,
             alive,
         }
+    }
+
+    /// From here on the provider may have done work.
+    pub(super) fn is_sent(&mut self) {
+        self.sent = true;
     }
 
     /// The call cost nothing.
@@ -88,20 +94,23 @@ impl Booking {
 
 impl Drop for Booking {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let (ledger, alive, why) =
-                (Arc::clone(&self.ledger), self.alive.clone(), self.why_whole);
-            let book = move || {
+        let Some(ticket) = self.ticket.take() else { return };
+        let (ledger, alive) = (Arc::clone(&self.ledger), self.alive.clone());
+        let (sent, why) = (self.sent, self.why_whole);
+        let book = move || {
+            if sent {
                 drop(ticket);
                 ledger.noted(&Note::WholeReservation(why));
-                drop(alive);
-            };
-            match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => {
-                    runtime.spawn_blocking(book);
-                }
-                Err(_) => book(),
+            } else {
+                ticket.settle(Usage::default());
             }
+            drop(alive);
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn_blocking(book);
+            }
+            Err(_) => book(),
         }
     }
 }

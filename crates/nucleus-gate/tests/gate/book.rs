@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use nucleus_gate::Usage;
+use nucleus_gate::{GateConfig, Origin, PriceTable, Roots, Usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Book, Entry, body, gate, gate_with, request, status};
+use crate::support::{
+    Book, Entry, Served, body, gate, gate_with, kept_request, key, mock, request, status,
+};
 
 async fn settled(book: &Book) -> Usage {
     match book.wait(|e| matches!(e, Entry::Settled(_) | Entry::Whole)).await {
         Entry::Settled(usage) => usage,
-        other => panic!("{other:?}"),
+        other => panic!("{other:?} in {}", book.text()),
     }
 }
 
@@ -74,15 +76,37 @@ async fn a_broken_stream_does_not_look_complete_to_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_books_the_whole_reservation() {
+async fn a_client_that_leaves_while_the_provider_is_silent_books_the_whole_reservation() {
     let (gate, _mock) = gate(r#"{"turns":[{"text":"x","misbehave":"hang"}]}"#);
     let mut stream = TcpStream::connect(gate.address).await.unwrap();
-    stream.write_all(&request("/v1/messages", "", &body(",\"stream\":true"))).await.unwrap();
-    let mut buffer = [0; 512];
-    assert!(stream.read(&mut buffer).await.unwrap() > 0);
+    stream.write_all(&kept_request("/v1/messages", &body(",\"stream\":true"))).await.unwrap();
+    let mut text = String::new();
+    while !text.contains("text_delta") {
+        let mut buffer = [0; 512];
+        let length = stream.read(&mut buffer).await.unwrap();
+        text.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
+    // Nothing more will come, so nothing more can fail to be written.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!gate.book.text().contains("Whole"));
     drop(stream);
     gate.book.wait(|e| *e == Entry::Whole).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_before_its_call_was_sent_pays_nothing() {
+    let mock = mock("{\"turns\":[]}");
+    let origin = Origin::parse(&mock.origin()).unwrap();
+    let config = GateConfig::new(origin, key(), PriceTable::builtin().unwrap(), Roots::none());
+    let mut book = Book::with_cost(1_000_000);
+    book.slow = Duration::from_millis(500);
+    let gate = Served::new(config, book);
+    let mut stream = TcpStream::connect(gate.address).await.unwrap();
+    stream.write_all(&kept_request("/v1/messages", &body(""))).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(stream);
+    assert_eq!(settled(&gate.book).await, Usage::default());
+    assert!(mock.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

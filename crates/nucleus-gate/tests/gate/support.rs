@@ -36,13 +36,15 @@ pub enum Entry {
 pub struct Book {
     pub entries: Arc<Mutex<Vec<Entry>>>,
     pub remaining: Remaining,
+    /// How long the ledger takes to admit.
+    pub slow: Duration,
 }
 
 impl Book {
     pub fn with_cost(cost_micro_usd: u64) -> Self {
         let remaining =
             Remaining { cost_micro_usd, input_tokens: u64::MAX, output_tokens: u64::MAX };
-        Self { entries: Arc::default(), remaining }
+        Self { entries: Arc::default(), remaining, slow: Duration::ZERO }
     }
 
     fn add(&self, entry: Entry) {
@@ -75,6 +77,7 @@ impl Book {
 impl Ledger for Book {
     fn admit(&self, call: &ModelCall) -> Result<Admission, Denial> {
         let reservation = call.clamp(&self.remaining).inspect_err(|_| self.add(Entry::Denied))?;
+        std::thread::sleep(self.slow);
         self.add(Entry::Admitted(reservation));
         Ok(Admission {
             max_output_tokens: reservation.max_output_tokens,
@@ -170,6 +173,12 @@ pub fn request(target: &str, fields: &str, body: &str) -> Vec<u8> {
          {fields}content-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+/// The same on a connection that stays open, as agents do it: only there does the gate see that its peer left.
+pub fn kept_request(target: &str, body: &str) -> Vec<u8> {
+    let text = String::from_utf8(request(target, "", body)).unwrap();
+    text.replace("connection: close\r\n", "").into_bytes()
 }
 
 pub fn key() -> Option<Secret> {
