@@ -16,7 +16,7 @@ use crate::workspace::WorkspaceError;
 pub enum SandboxError {
     /// This host does not let us make user namespaces.
     #[error(
-        "this host forbids user namespaces ({obstacle}); without them there is no wall.\n{}",
+        "this host does not let Nucleus build a pod: {obstacle}; nothing was run.\n{}",
         obstacle.remedy()
     )]
     UserNamespaces {
@@ -136,6 +136,8 @@ pub enum Obstacle {
     NoneAllowed,
     /// AppArmor takes the capabilities away.
     AppArmor,
+    /// Parts of `/proc` are covered, as in most containers, and then the kernel allows no fresh one.
+    MaskedProc,
     /// A container's seccomp filter or something else refuses.
     Refused,
 }
@@ -153,6 +155,9 @@ impl Obstacle {
                 "Either load an AppArmor profile for nucleus-tool-proxy with the rule `userns,` \
                  or allow them for all with: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
             }
+            Self::MaskedProc => {
+                "Inside a container, start it with --security-opt systempaths=unconfined, or run Nucleus on the host"
+            }
             Self::Refused => {
                 "Inside a container, start it with a seccomp profile that allows clone and mount in user \
                  namespaces (or --security-opt seccomp=unconfined), or run Nucleus on the host"
@@ -167,6 +172,7 @@ impl fmt::Display for Obstacle {
             Self::UnprivilegedCloneOff => "kernel.unprivileged_userns_clone is 0",
             Self::NoneAllowed => "user.max_user_namespaces is used up or 0",
             Self::AppArmor => "kernel.apparmor_restrict_unprivileged_userns is 1",
+            Self::MaskedProc => "parts of /proc are covered, so the kernel allows none for a pod",
             Self::Refused => "the kernel refused",
         })
     }

@@ -141,7 +141,7 @@ impl<'a> Holder<'a> {
     }
 
     fn domain(&self) -> Built<Option<Domain>> {
-        if landlock::version() == 0 || off(Weak::Landlock) {
+        if landlock::version() < landlock::OLDEST || off(Weak::Landlock) {
             return Ok(None);
         }
         let mut paths: Vec<(&str, Use)> = vec![("/", Use::Read), ("/dev", Use::Device)];

@@ -235,7 +235,7 @@ impl Launcher {
             self_tested: false,
         };
         if let Some(mut test) = test.filter(|_| !off(Weak::SelfTest)) {
-            test.landlock = facts.landlock_version > 0;
+            test.landlock = facts.landlock_version >= landlock::OLDEST;
             test.memory_files = memory_files != crate::plan::MemoryFiles::Unknown;
             facts.breaches = self.test(standing, test)?;
             facts.self_tested = true;

@@ -304,7 +304,7 @@ fn stand_in(session_dir: &Path, files: &[(String, Vec<u8>)]) -> Result<PathBuf, 
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed()(error)),
         _ => {}
     }
-    fs::DirBuilder::new().mode(0o755).create(&top).map_err(failed())?;
+    readable_directory(&top)?;
     for (relative, bytes) in files {
         let plain = Path::new(relative)
             .components()
@@ -316,13 +316,25 @@ fn stand_in(session_dir: &Path, files: &[(String, Vec<u8>)]) -> Result<PathBuf, 
             });
         }
         let path = top.join(relative);
-        if let Some(parent) = path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(failed())?;
+        let mut parents: Vec<&Path> = path.ancestors().skip(1).collect();
+        parents.retain(|parent| parent.starts_with(&top));
+        for parent in parents.iter().rev() {
+            readable_directory(parent)?;
         }
         fs::write(&path, bytes).map_err(failed())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(failed())?;
     }
     Ok(top)
+}
+
+/// Makes a directory that pods may read, whatever the mask of this process.
+fn readable_directory(path: &Path) -> Result<(), SandboxError> {
+    let failed = || SandboxError::host("making a directory for context files");
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed()(error)),
+        _ => {}
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed())
 }
 
 /// Parents before children. Files written for the pod stand for those of the host at the same place; else the later

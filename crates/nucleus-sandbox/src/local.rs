@@ -28,6 +28,9 @@ use crate::toolchain;
 use crate::workspace::{self, Mask};
 
 mod report;
+mod space;
+
+use space::SpaceWatch;
 
 /// How long the launcher may take to answer: longer than any step of its own.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -60,6 +63,7 @@ struct Session {
     session_dir: PathBuf,
     workspace: PathBuf,
     limits: Limits,
+    space: SpaceWatch,
     /// Keeps other tasks from mounting the same caches; two overlays over one upper directory are undefined.
     _cache_lock: Option<File>,
 }
@@ -252,6 +256,7 @@ impl Driver for LocalDriver {
         layout::admit(&spec.workspace, &spec.session_dir)?;
         let ids = PodIds::for_workspace(&spec.workspace)
             .map_err(SandboxError::host("reading the workspace's owner"))?;
+        let spec = &SessionSpec { limits: within_host(spec.limits), ..spec.clone() };
         let masks = workspace::mask::plan(&spec.workspace, &spec.masks, &spec.session_dir)?;
         let (cache_dir, cache_lock) = lock_caches(spec)?;
         let (held, workspace_mode) = self.hold_workspace(spec, &ids, &masks, &cache_dir)?;
@@ -262,7 +267,10 @@ impl Driver for LocalDriver {
             self.host.release(holder);
             return Err(SandboxError::Launcher(rustix::io::Errno::PROTO.into()));
         };
+        let space = SpaceWatch::start(&spec.session_dir, spec.limits.free_bytes)
+            .map_err(SandboxError::host("starting the watch over free space"))?;
         *session = Some(Session {
+            space,
             holder,
             ids,
             session_dir: spec.session_dir.clone(),
@@ -287,11 +295,16 @@ impl Driver for LocalDriver {
         let Some(session) = session.as_ref() else {
             return Err(SandboxError::Misuse("no session is prepared"));
         };
-        give_pipes(&spec, &session.ids)?;
-        match spec.agent.take() {
-            Some(agent) => self.spawn_agent(session, agent, spec),
-            None => self.spawn_in(session.holder, spec, None),
+        if session.space.is_low() {
+            return Err(SandboxError::NoSpace { path: session.session_dir.clone() });
         }
+        give_pipes(&spec, &session.ids)?;
+        let pod = match spec.agent.take() {
+            Some(agent) => self.spawn_agent(session, agent, spec)?,
+            None => self.spawn_in(session.holder, spec, None)?,
+        };
+        session.space.add(&pod.pidfd).map_err(SandboxError::host("watching a pod"))?;
+        Ok(pod)
     }
 
     fn kill_all(&self) -> Result<(), SandboxError> {
@@ -427,6 +440,15 @@ fn lock_caches(spec: &SessionSpec) -> Result<(PathBuf, Option<File>), SandboxErr
         Err(rustix::io::Errno::WOULDBLOCK) => Ok((own, None)),
         Err(error) => Err(failed()(error.into())),
     }
+}
+
+/// A memory limit above what the host has would protect nobody: a quarter stays for the host.
+fn within_host(limits: Limits) -> Limits {
+    let info = rustix::system::sysinfo();
+    let total = u64::try_from(info.totalram).unwrap_or(u64::MAX);
+    let total = total.saturating_mul(u64::from(info.mem_unit));
+    let most = (total / 4).saturating_mul(3);
+    Limits { memory_bytes: limits.memory_bytes.min(most), ..limits }
 }
 
 fn check(spec: &PodSpec) -> Result<(), SandboxError> {

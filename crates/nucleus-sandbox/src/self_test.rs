@@ -63,8 +63,8 @@ pub enum Breach {
     Trace,
     /// A kernel keyring could be opened.
     Keyring,
-    /// System V shared memory could be made.
-    SharedMemory,
+    /// The Landlock domain is not there.
+    NoDomain,
     /// An executable memory file could be made.
     MemoryFile,
     /// A connection left the pod.
@@ -107,7 +107,7 @@ impl Breach {
             Self::Mount => "mounted a file system",
             Self::Trace => "traced a process",
             Self::Keyring => "opened a kernel keyring",
-            Self::SharedMemory => "made System V shared memory",
+            Self::NoDomain => "runs outside the Landlock domain",
             Self::MemoryFile => "made an executable memory file",
             Self::Connection => "connected to outside",
             Self::Inspection => "inspected the pod's init",
@@ -232,7 +232,11 @@ fn kernel(test: &SelfTest, check: &mut impl FnMut(Breach, bool)) {
     check(Breach::Mount, attempt::mount("/tmp").is_ok());
     check(Breach::Mount, attempt::mount_context().is_ok());
     check(Breach::Keyring, attempt::keyring().is_ok());
-    check(Breach::SharedMemory, attempt::shared_memory().is_ok());
+    if test.landlock {
+        // Everybody may write this one, except in the domain.
+        let outside = OpenOptions::new().write(true).open("/proc/self/comm").is_ok();
+        check(Breach::NoDomain, outside);
+    }
     if test.memory_files {
         check(Breach::MemoryFile, executable_memory_file());
     }

@@ -11,7 +11,7 @@ use crate::toolchain::{RoBind, Toolchain};
 use crate::workspace::MaskPolicy;
 
 /// A task's session: one workspace, one overlay, any number of tool pods.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SessionSpec {
     /// Directory of the session (mode 0700), with `overlay/upper`, `overlay/work` and `tmp` in it.
     pub session_dir: PathBuf,
@@ -42,6 +42,8 @@ pub struct Limits {
     pub descriptors: u64,
     /// Shared memory (`/dev/shm`), in bytes.
     pub shm_bytes: u64,
+    /// Space that must stay free where the session lives, in bytes: below it commands are killed and none is started.
+    pub free_bytes: u64,
 }
 
 impl Default for Limits {
@@ -53,6 +55,7 @@ impl Default for Limits {
             file_bytes: 16 * GIB,
             descriptors: 65_536,
             shm_bytes: GIB,
+            free_bytes: GIB / 4,
         }
     }
 }

@@ -282,3 +282,53 @@ fn repositories_inside_are_held() {
     assert!(!task.workspace.join("vendor").exists() && !task.workspace.join("x/.GIT").exists());
     assert!(task.workspace.join("x/ok").exists());
 }
+
+#[test]
+fn a_new_repository_is_carried_over_when_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let workspace = dir.path().canonicalize().unwrap().join("ws");
+    fs::create_dir(&workspace).unwrap();
+    let admitted = admit(&workspace, &[], Path::new("/nonexistent/h")).unwrap();
+    let (mut session, lock) = Session::create(
+        &dir.path().join("state"),
+        "session-init",
+        &admitted,
+        SessionSettings::default(),
+    )
+    .unwrap();
+    git(&session.upper(), &["init", "-q"]);
+    let options = ApplyOptions { review: false, hold: &|_| None };
+    let report = apply(&mut session, &lock, &options).unwrap();
+    assert_eq!(reasons(&report), [HoldReason::NestedRepository]);
+    assert!(!workspace.join(".git").exists());
+    let items = review::items(&session).unwrap();
+    assert_eq!(items.len(), 1, "one unit: {items:?}");
+    review::accept(&mut session, &lock, &items).unwrap();
+    git(&workspace, &["status"]);
+}
+
+#[test]
+fn a_reviewed_commit_goes_whole_and_never_over_one_of_the_host() {
+    for host_commits in [false, true] {
+        let mut task = task(commit);
+        let options = ApplyOptions { review: true, hold: &|_| None };
+        apply(&mut task.session, &task.lock, &options).unwrap();
+        assert_eq!(task.subject(), "one");
+        if host_commits {
+            // After the apply, before the user looks: the listing shows the host's new state.
+            fs::write(task.workspace.join("g"), "host\n").unwrap();
+            git(&task.workspace, &["add", "g"]);
+            git(&task.workspace, &["commit", "-q", "-m", "host"]);
+        }
+        let items = review::items(&task.session).unwrap();
+        let report = review::accept(&mut task.session, &task.lock, &items).unwrap();
+        if host_commits {
+            assert_eq!(reasons(&report), [HoldReason::GitMoved]);
+            assert_eq!(task.subject(), "host");
+        } else {
+            assert_eq!(task.subject(), "two");
+            assert_eq!(git(&task.workspace, &["status", "--porcelain"]), "");
+        }
+        git(&task.workspace, &["fsck", "--strict"]);
+    }
+}

@@ -39,6 +39,8 @@ fn withheld_files_directories_and_targets_are_found() {
     write(&ws.join("private/x/.env"), "SECRET");
     write(&ws.join("conf/real-env"), "SECRET");
     write(&ws.join("plain"), "fine");
+    let odd = std::os::unix::ffi::OsStrExt::from_bytes(b"odd-\xff");
+    write(&ws.join(std::path::Path::new::<std::ffi::OsStr>(odd)).join(".env"), "SECRET");
     fs::create_dir(ws.join("linked")).unwrap();
     symlink("../conf/real-env", ws.join("linked/.env")).unwrap();
     fs::create_dir_all(root.join("outside")).unwrap();
@@ -57,7 +59,9 @@ fn withheld_files_directories_and_targets_are_found() {
         masks.iter().all(|m| !m.path.to_string().contains("way-out")),
         "links are not followed"
     );
-    assert_eq!(masks.len(), 4);
+    let odd = masks.iter().find(|m| m.path.as_str().is_none()).unwrap();
+    assert!(ws.join(odd.path.as_path()).exists(), "the very bytes of a name that is not text");
+    assert_eq!(masks.len(), 5);
 }
 
 #[test]

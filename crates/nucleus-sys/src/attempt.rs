@@ -77,14 +77,6 @@ pub fn mount(target: &str) -> io::Result<()> {
     Ok(rustix::mount::mount("none", target, "tmpfs", flags, None)?)
 }
 
-/// Opens a System V shared memory segment of a page.
-///
-/// # Errors
-/// What the kernel says.
-pub fn shared_memory() -> io::Result<()> {
-    plain(libc::SYS_shmget, [0, 4096, 0o1600, 0])
-}
-
 /// Types a character into the terminal behind standard input.
 ///
 /// # Errors

@@ -362,6 +362,63 @@ mod tests {
         assert_eq!(mount_of(mounts, "cgroup", "pids", "/elsewhere"), None);
     }
 
+    fn lay(directory: &Path, files: &[(&str, &str)]) {
+        std::fs::create_dir_all(directory).expect("directory");
+        for (name, text) in files {
+            std::fs::write(directory.join(name), text).expect("file");
+        }
+    }
+
+    #[test]
+    fn version_2_goes_up_to_the_first_group_that_can_pass_limits_on() {
+        let top = std::env::temp_dir().join(format!("nucleus-cgroup-{}", std::process::id()));
+        let own = top.join("user.slice/session.scope");
+        let none =
+            [("cgroup.procs", ""), ("cgroup.controllers", ""), ("cgroup.subtree_control", "")];
+        lay(&own, &none);
+        lay(
+            &top.join("user.slice"),
+            &[
+                ("cgroup.procs", ""),
+                ("cgroup.controllers", "cpu memory pids"),
+                ("cgroup.subtree_control", "cpu memory pids"),
+            ],
+        );
+        let mounts = format!("30 20 0:26 / {} rw - cgroup2 cgroup2 rw\n", top.display());
+        let found = version_2(&mounts, "0::/user.slice/session.scope\n").expect("a place");
+        assert_eq!(found.directory, top.join("user.slice"));
+        assert_eq!(found.controller, Controller::Unified { pids: true, memory: true });
+        // Without controllers anywhere a group is still good for killing.
+        lay(&top.join("user.slice"), &none);
+        let found = version_2(&mounts, "0::/user.slice/session.scope\n").expect("a place");
+        assert_eq!(found.directory, own);
+        assert_eq!(found.controller, Controller::Unified { pids: false, memory: false });
+        std::fs::remove_dir_all(top).expect("clean up");
+    }
+
+    #[test]
+    fn a_group_of_version_2_is_entered_killed_and_removed() {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+        let membership = std::fs::read_to_string("/proc/self/cgroup").expect("membership");
+        let Some(parent) = version_2(&mounts, &membership) else {
+            println!("SKIPPED: no writable hierarchy of version 2 here");
+            return;
+        };
+        let hierarchy = Hierarchy { parents: vec![parent] };
+        let name = format!("nucleus-test-{}", std::process::id());
+        let group = hierarchy.create(&name, &Limits::default()).expect("group");
+        let inner = group.child("run-1", &Limits::default()).expect("child");
+        assert!(hierarchy.list("nucleus-test-").contains(&name));
+        let mut sleeper =
+            std::process::Command::new("sleep").arg("60").spawn().expect("a process to kill");
+        let (_, path) = inner.directories.first().expect("one directory");
+        std::fs::write(path.join("cgroup.procs"), sleeper.id().to_string()).expect("enter");
+        assert!(!inner.remove_empty(), "it is not empty");
+        group.remove(Duration::from_secs(5)).expect("remove");
+        assert!(!sleeper.wait().expect("wait").success(), "it was killed");
+        assert!(hierarchy.list(&name).is_empty());
+    }
+
     #[test]
     fn reads_membership_of_both_versions() {
         let text = "4:memory:/a\n3:cpu,cpuacct:/b\n0::/user.slice\n";

@@ -12,6 +12,9 @@ use landlock::{
 /// Newest interface version whose rights are used.
 const NEWEST: ABI = ABI::V6;
 
+/// Oldest interface version that is of use: the first forbids every rename between directories.
+pub const OLDEST: i32 = 2;
+
 /// What a path beneath a pod's root is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use nucleus_sys::landlock;
+
 use crate::enforcement::{Enforcement, Layer, Strength};
 use crate::error::{Failure, Obstacle, SandboxError, Step};
 use crate::ids::PodIds;
@@ -29,7 +31,7 @@ pub(super) fn enforcement(facts: &Facts, ids: &PodIds) -> Enforcement {
     }
     user(&mut found, facts, ids);
     cgroup(&mut found, facts);
-    landlock(&mut found, facts.landlock_version);
+    domain(&mut found, facts.landlock_version);
     match facts.memory_files {
         MemoryFiles::Sysctl => {
             found.record(Layer::MemfdNoexec, Strength::Full, "vm.memfd_noexec is 2 in the pod");
@@ -79,10 +81,14 @@ fn cgroup(found: &mut Enforcement, facts: &Facts) {
     found.record(Layer::Cgroup, strength, evidence);
 }
 
-fn landlock(found: &mut Enforcement, version: i32) {
+fn domain(found: &mut Enforcement, version: i32) {
     let (strength, evidence) = match version {
         0 => (Strength::None, "the kernel has no Landlock, or it is not enabled".to_owned()),
         LANDLOCK_FULL.. => (Strength::Full, format!("interface version {version}")),
+        ..landlock::OLDEST => {
+            let evidence = "interface version 1 forbids renames between directories; not used";
+            (Strength::None, evidence.to_owned())
+        }
         _ => {
             let missing = "no scopes for signals and abstract sockets";
             (Strength::Partial, format!("interface version {version}: {missing}"))
@@ -95,6 +101,9 @@ fn landlock(found: &mut Enforcement, version: i32) {
 pub(super) fn explain(failure: Failure, session_dir: &Path) -> SandboxError {
     use rustix::io::Errno;
     let errno = Errno::from_raw_os_error(failure.errno);
+    if failure.step == Step::Proc && errno == Errno::PERM {
+        return SandboxError::UserNamespaces { obstacle: Obstacle::MaskedProc };
+    }
     let early = matches!(
         failure.step,
         Step::Namespaces | Step::IdMaps | Step::User | Step::Source | Step::Place | Step::Make

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -111,6 +112,21 @@ static void open_files(int wanted) {
     while (made < wanted && open("/dev/null", O_RDONLY) >= 0) made++;
     printf("opened %d of %d\n", made, wanted);
     if (made == wanted) broken("descriptors");
+}
+
+static void shared_memory(int key) {
+    int id = shmget(key, 4096, 0);
+    char *at = id < 0 ? (void *)-1 : shmat(id, 0, 0);
+    if (at == (void *)-1) { held("shmget"); return; }
+    printf("BROKEN read %s\n", at);
+}
+
+static void fill(const char *path) {
+    static char block[1 << 20];
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    long written = 0;
+    while (write(fd, block, sizeof block) == sizeof block) written++;
+    printf("wrote %ld MiB\n", written);
 }
 
 static void uring(void) {
@@ -252,6 +268,9 @@ int main(int count, char **arg) {
     else if (!strcmp(what, "signal")) each_process(signal_to, one);
     else if (!strcmp(what, "memory-file")) memory_file(arg[0]);
     else if (!strcmp(what, "survivor")) survivor(one);
+    else if (!strcmp(what, "shared-memory")) shared_memory(atoi(one));
+    else if (!strcmp(what, "make-shared-memory")) strcpy(shmat(shmget(atoi(one), 4096, IPC_CREAT | 0666), 0, 0), two);
+    else if (!strcmp(what, "fill")) fill(one);
     else if (!strcmp(what, "kernel")) kernel();
     else if (!strcmp(what, "say")) puts(one);
     else { fprintf(stderr, "unknown attack %s\n", what); return 2; }

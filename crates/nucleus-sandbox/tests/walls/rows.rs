@@ -45,6 +45,10 @@ pub(crate) const TESTS: &[Test] = &[
     test("row_44_i386", i386, &["seccomp"]),
     test("row_45_environment_of_a_sibling", sibling_environment, &["pidns", "landlock"]),
     test("row_45_trace_a_sibling", sibling_trace, &["pidns", "landlock", "seccomp"]),
+    test("row_47_shared_memory_of_the_host", shared_memory, &["ipcns"]),
+    test("row_34_full_disk", full_disk, &[]),
+    test("masked_proc_is_explained", masked_proc, &[]),
+    test("garbage_ends_the_launcher", garbage, &[]),
     test("row_48_kernel_surface", kernel_surface, &["seccomp"]),
     test("row_55_signal_a_sibling", sibling_signal, &["pidns", "landlock"]),
     test("row_29_memory_file", memory_file, &["memfd"]),
@@ -314,6 +318,109 @@ fn kernel_surface(stage: &Stage) -> Outcome {
     stage.open().attack(&["kernel"]).outcome()
 }
 
+fn shared_memory(stage: &Stage) -> Outcome {
+    let key = std::process::id().to_string();
+    let made = std::process::Command::new(stage.workspace.join("attack"))
+        .args(["make-shared-memory", &key, CANARY])
+        .status();
+    assert!(made.is_ok_and(|status| status.success()), "the host's segment");
+    let outcome = stage.open().attack(&["shared-memory", &key]).outcome();
+    let _ = std::process::Command::new("ipcrm").args(["-M", &key]).status();
+    outcome
+}
+
+fn full_disk(stage: &Stage) -> Outcome {
+    // Everything that is free now but for some 300 MiB must stay free.
+    let stat = rustix::fs::statvfs(&stage.session_dir).expect("space");
+    let mut spec = stage.spec();
+    spec.limits.file_bytes = u64::MAX;
+    spec.limits.free_bytes = (stat.f_bavail * stat.f_frsize).saturating_sub(300 << 20);
+    let session = stage.open_with(&spec);
+    let output = session.attack(&["fill", "/tmp/large"]);
+    if output.end != PodEnd::Killed {
+        return Outcome::Broken(format!("{:?} {}", output.end, output.text));
+    }
+    let refused = session.try_start(&["true"]).err().map(|error| error.to_string());
+    Outcome::of(
+        !refused.as_deref().is_some_and(|text| text.contains("no space left")),
+        format!("{refused:?}"),
+    )
+}
+
+fn masked_proc(stage: &Stage) -> Outcome {
+    if !rustix::process::geteuid().is_root() {
+        return Outcome::Skipped("covering a file of /proc needs root".to_owned());
+    }
+    if std::env::var("MASKED").is_err() {
+        stage.clear();
+        let words: Vec<String> = std::env::args().collect();
+        let script = "mount --bind /dev/null /proc/kcore && exec \"$@\"";
+        let output = std::process::Command::new("unshare")
+            .args(["-m", "sh", "-c", script, "sh"])
+            .args(words)
+            .env("MASKED", "1")
+            .output()
+            .expect("unshare");
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        return Outcome::of(output.status.code() != Some(0), text);
+    }
+    match stage.prepare(&stage.spec()) {
+        Err(error) if error.to_string().contains("systempaths=unconfined") => Outcome::Held,
+        Err(error) => Outcome::Broken(error.to_string()),
+        Ok(_) => Outcome::Broken("a fresh /proc beside a covered one?".to_owned()),
+    }
+}
+
+fn garbage(_stage: &Stage) -> Outcome {
+    let long = [u32::MAX.to_le_bytes().as_slice(), b"x"].concat();
+    let texts: [&[u8]; 6] =
+        [b"", b"\x01", b"\x05\0\0\0hello", b"\x02\0\0\0{}", &long, b"\x0e\0\0\0{\"Hold\":[1,2]}"];
+    for text in texts {
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().expect("socket");
+        let mut launcher = std::process::Command::new("/proc/self/exe")
+            .arg(nucleus_sandbox::LAUNCHER)
+            .env_clear()
+            .stdin(OwnedFd::from(theirs))
+            .spawn()
+            .expect("launcher");
+        std::io::Write::write_all(&mut ours, text).expect("write");
+        ours.shutdown(std::net::Shutdown::Write).expect("shutdown");
+        let mut patience = 300;
+        let status = loop {
+            match launcher.try_wait().expect("wait") {
+                Some(status) => break Some(status),
+                None if patience == 0 => break None,
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+            patience -= 1;
+        };
+        let expected = i32::from(!text.is_empty());
+        if status.and_then(|status| status.code()) != Some(expected) {
+            launcher.kill().expect("kill");
+            return Outcome::Broken(format!("{text:?}: {status:?}"));
+        }
+    }
+    // A request for a holder that never was is answered, not fatal.
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("socket");
+    let mut launcher = std::process::Command::new("/proc/self/exe")
+        .arg(nucleus_sandbox::LAUNCHER)
+        .env_clear()
+        .stdin(OwnedFd::from(theirs))
+        .spawn()
+        .expect("launcher");
+    let request = br#"{"Run":{"holder":7,"plan":{"argv":["x"],"env":[],"cwd":"/"}}}"#;
+    nucleus_sys::fd::send(&ours, request, &[], 4096).expect("send");
+    let answer = nucleus_sys::fd::receive(&ours, 4096).expect("answer").expect("not closed");
+    drop(ours);
+    launcher.wait().expect("wait");
+    let text = String::from_utf8_lossy(&answer.0).into_owned();
+    Outcome::of(!text.contains("Failed"), text)
+}
+
 fn memory_file(stage: &Stage) -> Outcome {
     stage.open().attack(&["memory-file"]).outcome()
 }
@@ -482,13 +589,18 @@ fn host_death(stage: &Stage) -> Outcome {
     Outcome::Held
 }
 
-/// Control groups of launchers anywhere on this host.
+/// Control groups of dead launchers anywhere on this host.
 fn control_groups() -> Vec<std::path::PathBuf> {
     let output = std::process::Command::new("find")
         .args(["/sys/fs/cgroup", "-type", "d", "-name", "nucleus-*"])
         .output()
         .expect("find");
-    String::from_utf8_lossy(&output.stdout).lines().map(Into::into).collect()
+    let text = String::from_utf8_lossy(&output.stdout);
+    let dead = |path: &&str| {
+        let pid = path.rsplit('/').next().and_then(|name| name.split('-').nth(1)).unwrap_or("");
+        !std::path::Path::new("/proc").join(pid).exists()
+    };
+    text.lines().filter(dead).map(Into::into).collect()
 }
 
 fn agent_pod(stage: &Stage) -> Outcome {
