@@ -10,33 +10,26 @@ use serde_json::Value;
 
 use crate::cancel::Cancel;
 use crate::jobs::{JobId, Jobs};
-use crate::port::{Clock, Exit, Progress, RunSpec, Runner, Workspace};
+use crate::port::{Exit, Progress, RunSpec, Runner, Workspace};
 use crate::refusal::Refusal;
 
 /// Permission to do one effect: its intent is in the log. Made by the record room only, used once.
 #[derive(Debug)]
 #[must_use = "an intent without its effect"]
-pub struct Warrant {
-    pub(crate) id: String,
+pub(crate) struct Warrant {
     pub(crate) call: ToolCall,
 }
 
 impl Warrant {
-    /// Request id, as in the log.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
     /// The call to perform.
     #[must_use]
-    pub fn call(&self) -> &ToolCall {
+    pub(crate) fn call(&self) -> &ToolCall {
         &self.call
     }
 
     /// The only way to a [`RunSpec`]. `cwd` is workspace-relative, empty = the root; `stdin` a sealed memory file.
     #[must_use]
-    pub fn run_spec(
+    pub(crate) fn run_spec(
         &self,
         argv: Vec<String>,
         env: Vec<(String, String)>,
@@ -48,28 +41,25 @@ impl Warrant {
 }
 
 /// What an effect may touch.
-#[expect(missing_debug_implementations, reason = "ports are not printable")]
-pub struct EffectContext<'a> {
+pub(crate) struct EffectContext<'a> {
     /// The merged tree of the task.
-    pub workspace: &'a Workspace,
+    pub(crate) workspace: &'a Workspace,
     /// Pods.
-    pub runner: &'a Arc<dyn Runner>,
+    pub(crate) runner: &'a Arc<dyn Runner>,
     /// Commands in the background.
-    pub jobs: &'a Arc<Jobs>,
+    pub(crate) jobs: &'a Arc<Jobs>,
     /// The policy of this call on paths after resolution.
-    pub paths: &'a dyn PathGuard,
+    pub(crate) paths: &'a dyn PathGuard,
     /// Set when the client takes the call back.
-    pub cancel: &'a Cancel,
+    pub(crate) cancel: &'a Cancel,
     /// Whoever waits.
-    pub progress: &'a dyn Progress,
-    /// Time for records.
-    pub clock: &'a Arc<dyn Clock>,
+    pub(crate) progress: &'a dyn Progress,
     /// Hard end of the call.
-    pub deadline: Instant,
+    pub(crate) deadline: Instant,
 }
 
 /// The policy of one call on paths, asked with names after resolution.
-pub trait PathGuard: Sync {
+pub(crate) trait PathGuard: Sync {
     /// May this call act on the file that really is `path`?
     ///
     /// # Errors
@@ -82,23 +72,23 @@ pub trait PathGuard: Sync {
 
 /// What a tool did.
 #[derive(Debug, Default)]
-pub struct EffectReport {
+pub(crate) struct EffectReport {
     /// Body for the agent: content, listing, output.
-    pub text: String,
+    pub(crate) text: String,
     /// The same as data, for clients that take structured results.
-    pub structured: Option<Value>,
+    pub(crate) structured: Option<Value>,
     /// The call did not do what it was asked for (a command that exits with a status is no error).
-    pub is_error: bool,
+    pub(crate) is_error: bool,
     /// A few words for the feed: `exit 0`, `3 matches`, `1.2 KiB`.
-    pub detail: String,
+    pub(crate) detail: String,
     /// Bytes read, written or put out.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Matches or paths found.
-    pub results: u64,
+    pub(crate) results: u64,
     /// How a command ended.
-    pub exit: Option<Exit>,
+    pub(crate) exit: Option<Exit>,
     /// Something was left out of `text`.
-    pub truncated: bool,
+    pub(crate) truncated: bool,
     /// The command goes on under this id.
-    pub job: Option<JobId>,
+    pub(crate) job: Option<JobId>,
 }

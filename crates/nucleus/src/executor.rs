@@ -271,7 +271,7 @@ impl Executor {
             };
             match permitted.reserve(self)?.record(self) {
                 Ok(recorded) => return Ok(recorded),
-                Err(NotRecorded::Stale(again)) => identified = again,
+                Err(NotRecorded::Stale(again)) => identified = *again,
                 Err(NotRecorded::Denied(denied)) => return Err(denied),
             }
         }

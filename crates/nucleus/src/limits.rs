@@ -26,9 +26,6 @@ pub const MAX_OPERANDS: usize = 64;
 
 /// Hard end of a call that is no command.
 pub const FILE_CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much longer the pipeline allows than a command's own timeout, for its end to be noticed and its output drained.
-pub const RUN_GRACE: Duration = Duration::from_secs(15);
-
 /// Refusals of malformed calls written to the log one by one in each window; the rest are counted.
 pub const MAX_FLOOD_ENTRIES: u32 = 20;
 /// Length of that window.

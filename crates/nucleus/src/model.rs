@@ -99,7 +99,7 @@ impl Executor {
     ) -> Result<ModelTicket, Refusal> {
         let sandbox = self.sandbox();
         let (number, request_id) = sandbox.inner.next_call();
-        let record = CallRecord {
+        let record = Box::new(CallRecord {
             request_id,
             principal: caller.principal().clone(),
             channel: caller.channel().name(),
@@ -110,12 +110,12 @@ impl Executor {
             ),
             args_digest: request.body,
             policy_digest: self.policy_digest(),
-        };
+        });
         match self.admit_model(request, &record, clamp) {
             Ok(reservation) => {
                 Ok(ModelTicket { open: Open::new(sandbox, reservation, record, number, false) })
             }
-            Err(refusal) => Err(self.refuse_model(number, record, refusal)),
+            Err(refusal) => Err(self.refuse_model(number, &record, refusal)),
         }
     }
 
@@ -174,7 +174,7 @@ impl Executor {
         }
     }
 
-    fn refuse_model(&self, number: u64, record: CallRecord, refusal: Refusal) -> Refusal {
+    fn refuse_model(&self, number: u64, record: &CallRecord, refusal: Refusal) -> Refusal {
         let sandbox = self.sandbox();
         let refusal = refusal.shown(|text| sandbox.clean(text));
         let mut event = record.event(sandbox.recorder(), Phase::Decision);
@@ -188,7 +188,7 @@ impl Executor {
             call: number,
             status: FeedStatus::Denied,
             tool: record.tool.to_owned(),
-            target: record.target,
+            target: record.target.clone(),
             rule: Some(refusal.code().to_owned()),
             layer: Some(refusal.layer().to_owned()),
             detail: None,

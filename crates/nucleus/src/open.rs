@@ -16,7 +16,7 @@ use crate::session::Verdict;
 pub(crate) struct Open {
     sandbox: Sandbox,
     reservation: Option<Reservation>,
-    record: CallRecord,
+    record: Box<CallRecord>,
     number: u64,
     approved: bool,
     started_ns: u64,
@@ -43,7 +43,7 @@ impl Open {
     pub(crate) fn new(
         sandbox: &Sandbox,
         reservation: Reservation,
-        record: CallRecord,
+        record: Box<CallRecord>,
         number: u64,
         approved: bool,
     ) -> Self {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::limits::{MAX_OPERAND_BYTES, MAX_OPERANDS};
 use crate::port::{Program, Runner, RunnerError, Workspace};
-use crate::refusal::{Refusal, Unexpected};
+use crate::refusal::Unexpected;
 use crate::tools::{Kind, Resolver};
 
 /// For a file that may have become a pipe or a device meanwhile: neither may block.

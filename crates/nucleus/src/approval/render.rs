@@ -109,10 +109,9 @@ fn line(out: &mut String, text: &str) {
 
 /// Text of the agent: each of its lines escaped and marked.
 fn agent(out: &mut String, text: &str) {
-    let mut shown = 0_usize;
     let mut chars = 0_usize;
     let mut cut = false;
-    for part in text.split('\n') {
+    for (shown, part) in text.split('\n').enumerate() {
         if shown == MAX_LINES || chars >= MAX_RENDERED_CHARS {
             cut = true;
             break;
@@ -123,7 +122,6 @@ fn agent(out: &mut String, text: &str) {
         chars += head.chars().count();
         cut = head.len() < escaped.len();
         let _ = writeln!(out, "{AGENT}{head}");
-        shown += 1;
         if cut {
             break;
         }

@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use lattice_guard::{Action, Envelope, Operation, Permit, RelPath};
+use lattice_guard::{Action, Envelope, Level, Operation, Permit, RelPath, Risk};
 use nucleus_wire::tool::{ApprovalsStatus, ToolCall};
 
 use super::record::Recorded;
@@ -37,7 +37,7 @@ impl Recorded {
             return Acted { call, open, outcome: Ok(report) };
         }
         let inner = &*executor.sandbox().inner;
-        let guard = Guard::new(executor.envelope(), permit.as_ref());
+        let guard = Guard::new(executor.envelope(), permit.as_deref());
         let context = EffectContext {
             workspace: &inner.workspace,
             runner: &inner.runner,
@@ -45,10 +45,9 @@ impl Recorded {
             paths: &guard,
             cancel,
             progress,
-            clock: &inner.clock,
             deadline: Instant::now() + time_limit(&call),
         };
-        let warrant = Warrant { id: open.id().to_owned(), call: call.clone() };
+        let warrant = Warrant { call: call.clone() };
         // A build that unwinds turns a panic into a refusal; one that aborts ends the task with it.
         let outcome = catch_unwind(AssertUnwindSafe(|| tools::perform(warrant, &context)))
             .unwrap_or_else(|_| Err(ToolError::Refused(fail_closed(&Unexpected::Panicked))));
@@ -65,47 +64,63 @@ fn time_limit(call: &ToolCall) -> Duration {
     }
 }
 
-/// The policy of one call on paths after resolution: what it was permitted for by name, and otherwise what needs no
-/// human.
+/// The policy of one call on paths after resolution: the path that was decided on, and otherwise what this operation
+/// may touch without a human.
 struct Guard<'a> {
     envelope: &'a Envelope,
     operation: Option<Operation>,
-    /// The path a human granted.
-    granted: Option<&'a RelPath>,
+    /// The path the decision was about, by its real name.
+    decided: Option<&'a RelPath>,
+    /// A human granted exactly that path.
+    granted: bool,
 }
 
 impl<'a> Guard<'a> {
     fn new(envelope: &'a Envelope, permit: Option<&'a Permit>) -> Self {
-        let action = permit.map(|permit| permit.request().action());
-        let (operation, path) = match action {
+        let (operation, decided) = match permit.map(|permit| permit.request().action()) {
             Some(Action::Read { path }) => (Some(Operation::ReadFiles), Some(path)),
             Some(Action::Write { path }) => (Some(Operation::WriteFiles), Some(path)),
             Some(Action::Edit { path }) => (Some(Operation::EditFiles), Some(path)),
-            Some(Action::Glob { root, .. }) => (Some(Operation::GlobSearch), Some(root)),
-            Some(Action::Grep { root }) => (Some(Operation::GrepSearch), Some(root)),
+            // A search is decided on where it begins; what it finds is judged file by file.
+            Some(Action::Glob { .. }) => (Some(Operation::GlobSearch), None),
+            Some(Action::Grep { .. }) => (Some(Operation::GrepSearch), None),
             _ => (None, None),
         };
-        let granted = permit.and_then(Permit::granted).and(path);
-        Self { envelope, operation, granted }
+        let granted = permit.and_then(Permit::granted).is_some();
+        Self { envelope, operation, decided, granted }
+    }
+
+    /// True if the operation may touch the path without asking anybody about it.
+    fn asks_nobody(&self, operation: Operation, path: &RelPath) -> bool {
+        let always = self.envelope.permissions().levels.get(operation) == Level::Always;
+        always || self.envelope.classifier().path_risk(operation, path) == Risk::Low
     }
 }
 
 impl PathGuard for Guard<'_> {
     fn admit(&self, path: &RelPath) -> Result<(), Refusal> {
-        if self.granted == Some(path) {
-            return Ok(());
-        }
         let Some(operation) = self.operation else {
             let text = "Refused: this call was not permitted to touch files by itself.";
             return Err(Refusal::new("deny.path.not_permitted", "policy", text));
         };
+        let decided = self.decided == Some(path);
+        if decided && self.granted {
+            return Ok(());
+        }
         self.envelope
             .admits_path(operation, path)
-            .map_err(|reason| Refusal::new(reason.code(), "policy", reason.agent_text()))
+            .map_err(|reason| Refusal::new(reason.code(), "policy", reason.agent_text()))?;
+        if decided || self.asks_nobody(operation, path) {
+            return Ok(());
+        }
+        let text = "Refused: the path now leads to a file that needs a person's approval. Name that file itself.";
+        Err(Refusal::new("deny.path.changed", "policy", text))
     }
 
     fn visible(&self, path: &RelPath) -> bool {
-        self.operation.is_some() && self.envelope.visible(path)
+        self.operation.is_some_and(|operation| {
+            self.envelope.admits_path(operation, path).is_ok() && self.asks_nobody(operation, path)
+        })
     }
 }
 

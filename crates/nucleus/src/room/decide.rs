@@ -32,7 +32,7 @@ pub struct Permitted {
 #[derive(Debug)]
 pub(super) enum Clearance {
     /// The lattice permits it, as things stood under this label.
-    Permit { permit: Permit, decided_under: Label, grant: Option<GrantUse> },
+    Permit { permit: Box<Permit>, decided_under: Label, grant: Option<GrantUse> },
     /// It only concerns what this task was already permitted.
     OwnTask,
 }
@@ -56,7 +56,11 @@ impl Identified {
         let view = budget_view(executor);
         match decide(executor.envelope(), label, request, now_ms, &view) {
             Decision::Allow(permit) => {
-                let clearance = Clearance::Permit { permit, decided_under: label, grant: None };
+                let clearance = Clearance::Permit {
+                    permit: Box::new(permit),
+                    decided_under: label,
+                    grant: None,
+                };
                 Ruling::Allow(Permitted { identified: self, clearance })
             }
             Decision::NeedsApproval(obligation) => Ruling::NeedsApproval(self.park(obligation)),

@@ -13,7 +13,7 @@ use crate::tools::ToolError;
 #[must_use = "a refusal must be recorded and answered"]
 pub struct Denied {
     number: u64,
-    record: CallRecord,
+    record: Box<CallRecord>,
     why: Why,
 }
 
@@ -28,15 +28,15 @@ enum Why {
 }
 
 impl Denied {
-    pub(super) fn new(number: u64, record: CallRecord, refusal: Refusal) -> Self {
+    pub(super) fn new(number: u64, record: Box<CallRecord>, refusal: Refusal) -> Self {
         Self { number, record, why: Why::Refused(refusal) }
     }
 
-    pub(super) fn failed(number: u64, record: CallRecord, error: &Unexpected) -> Self {
+    pub(super) fn failed(number: u64, record: Box<CallRecord>, error: &Unexpected) -> Self {
         Self::new(number, record, fail_closed(error))
     }
 
-    pub(super) fn unresolved(number: u64, record: CallRecord, error: &ToolError) -> Self {
+    pub(super) fn unresolved(number: u64, record: Box<CallRecord>, error: &ToolError) -> Self {
         let why = match error.refusal() {
             Some(refusal) => Why::Refused(refusal),
             None => Why::Fault { code: error.code(), text: error.agent_text() },
@@ -46,7 +46,7 @@ impl Denied {
 
     pub(super) fn approval(
         number: u64,
-        record: CallRecord,
+        record: Box<CallRecord>,
         operation: &'static str,
         rule: &'static str,
         id: Option<String>,

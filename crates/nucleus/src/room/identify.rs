@@ -30,14 +30,14 @@ pub struct Identified {
     /// The command as it is judged and run; empty for other tools.
     pub(super) argv: Vec<String>,
     pub(super) subject: Subject,
-    pub(super) record: CallRecord,
+    pub(super) record: Box<CallRecord>,
 }
 
 /// What is judged.
 #[derive(Debug)]
 pub(super) enum Subject {
     /// A request to the lattice.
-    Request(Request),
+    Request(Box<Request>),
     /// Something about the task itself: output of a command that was permitted, ending one, the state of an approval.
     OwnTask,
 }
@@ -51,7 +51,7 @@ impl Parsed {
         let sandbox = executor.sandbox();
         let (number, request_id) = sandbox.inner.next_call();
         let argv = argv(&self.call);
-        let record = CallRecord {
+        let record = Box::new(CallRecord {
             request_id,
             principal: caller.principal().clone(),
             channel: caller.channel().name(),
@@ -59,7 +59,7 @@ impl Parsed {
             target: target(&self.call),
             args_digest: args_digest(&self.call),
             policy_digest: executor.policy_digest(),
-        };
+        });
         if caller.channel() == Channel::ModelGate {
             let refusal = Refusal::new(
                 "deny.identity.channel",
@@ -115,10 +115,11 @@ fn subject(call: &ToolCall, argv: &[String], sandbox: &Sandbox) -> Result<Subjec
         }
         _ => None,
     };
-    Ok(Subject::Request(match branch {
+    let request = match branch {
         Some(branch) => request.on_branch(&branch),
         None => request,
-    }))
+    };
+    Ok(Subject::Request(Box::new(request)))
 }
 
 fn rel_path(real: String) -> Result<RelPath, ToolError> {

@@ -121,11 +121,14 @@ impl Parked {
         let view = budget_view(executor);
         let decision =
             decide_with_grant(executor.envelope(), label, &request, now_ms, &view, cleared);
-        let identified = Identified { subject: Subject::Request(request), ..identified };
+        let identified = Identified { subject: Subject::Request(Box::new(request)), ..identified };
         match decision {
             Decision::Allow(permit) => {
-                let clearance =
-                    Clearance::Permit { permit, decided_under: label, grant: Some(grant) };
+                let clearance = Clearance::Permit {
+                    permit: Box::new(permit),
+                    decided_under: label,
+                    grant: Some(grant),
+                };
                 Redeemed::Permitted(Permitted { identified, clearance })
             }
             // The label changed since: another rule asks now, which the human has not seen.

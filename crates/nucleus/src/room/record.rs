@@ -16,7 +16,7 @@ use nucleus_wire::tool::ToolCall;
 #[must_use = "a recorded call must be acted on and settled"]
 pub struct Recorded {
     pub(super) call: ToolCall,
-    pub(super) permit: Option<Permit>,
+    pub(super) permit: Option<Box<Permit>>,
     pub(super) open: Open,
 }
 
@@ -25,7 +25,7 @@ pub struct Recorded {
 #[must_use]
 pub enum NotRecorded {
     /// The task's label changed since the decision: decide again.
-    Stale(Identified),
+    Stale(Box<Identified>),
     /// Refused.
     Denied(Denied),
 }
@@ -44,7 +44,7 @@ impl Reserved {
             Clearance::Permit { permit, decided_under, grant } => {
                 let mut label = sandbox.inner.session.label();
                 if *label != decided_under {
-                    return Err(NotRecorded::Stale(identified));
+                    return Err(NotRecorded::Stale(Box::new(identified)));
                 }
                 let consumed = match grant.map(|grant| consume(executor, grant)).transpose() {
                     Ok(consumed) => consumed,
@@ -62,7 +62,7 @@ impl Reserved {
         let mut event = record.event(sandbox.recorder(), Phase::Intent);
         event.decision = Some("allow".to_owned());
         event.rule = permit
-            .as_ref()
+            .as_deref()
             .and_then(Permit::granted)
             .map(|obligation| obligation.code().to_owned());
         if let Some(Consumed { id, nonce }) = &grant {

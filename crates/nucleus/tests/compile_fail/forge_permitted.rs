@@ -1,0 +1,8 @@
+// Only the decision makes a permitted call.
+fn forge(identified: nucleus::room::Identified) -> nucleus::room::Permitted {
+    nucleus::room::Permitted { identified, clearance: () }
+}
+
+fn main() {
+    let _ = forge;
+}

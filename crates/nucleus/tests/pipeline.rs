@@ -1,0 +1,14 @@
+//! The seven rooms from outside, with fake pods and a real log.
+
+#[path = "pipeline/approvals.rs"]
+mod approvals;
+#[path = "pipeline/calls.rs"]
+mod calls;
+#[path = "pipeline/concurrency.rs"]
+mod concurrency;
+#[path = "pipeline/faults.rs"]
+mod faults;
+#[path = "pipeline/model.rs"]
+mod model;
+#[path = "pipeline/support.rs"]
+mod support;
