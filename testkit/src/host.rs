@@ -3,6 +3,9 @@
 mod account;
 mod leftover;
 mod outcome;
+mod task;
+mod terminal;
+mod witness;
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -12,6 +15,9 @@ use std::process::{Command, Stdio};
 pub use account::Account;
 pub use leftover::{Leftover, leftovers};
 pub use outcome::{Outcome, StepResult};
+pub use task::{Task, signal};
+pub use terminal::Terminal;
+pub use witness::Witness;
 
 use crate::script::Script;
 
@@ -187,27 +193,52 @@ impl Host {
 
     /// A scripted agent with other options.
     pub fn script_with(&self, script: &Script, options: &[&str]) -> Outcome {
+        Outcome::of(&mut self.script_command(script, options))
+    }
+
+    /// The command line of a scripted agent.
+    #[must_use]
+    pub fn script_command(&self, script: &Script, options: &[&str]) -> Command {
         let file = self.place.path().join("script.json");
         std::fs::write(&file, serde_json::to_vec(script).expect("a script")).expect("a file");
-        let mut args: Vec<&OsStr> = ["run", "--allow-local-driver", "--agent", "scripted", "--script"].map(OsStr::new).to_vec();
-        args.push(file.as_os_str());
-        args.extend(options.iter().map(OsStr::new));
-        args.push(OsStr::new("the task"));
-        self.nucleus(&args)
+        let mut command = self.command("nucleus");
+        command.args(["run", "--allow-local-driver", "--agent", "scripted", "--script"]).arg(file);
+        command.args(options).arg("the task");
+        command
+    }
+
+    /// Starts a command of this host, to be disturbed while it runs.
+    pub fn start(&self, command: &mut Command) -> Task {
+        Task::start(command, self.place.path())
+    }
+
+    /// Starts a command of this host at a terminal of its own.
+    pub fn at_terminal(&self, command: &Command) -> Terminal {
+        Terminal::start(command)
+    }
+
+    /// Forgets everything: an empty workspace and a home without state.
+    pub fn reset(&self) {
+        for dir in [self.home(), self.workspace()] {
+            remove_tree(&dir);
+            std::fs::create_dir(&dir).expect("a directory");
+            self.own(&dir);
+        }
+    }
+
+    /// Directories of all sessions, oldest first.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.state().join("sessions"));
+        let mut sessions: Vec<PathBuf> = entries.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path()).collect();
+        sessions.sort();
+        sessions
     }
 
     /// Logs of all sessions, oldest first.
     #[must_use]
     pub fn logs(&self) -> Vec<PathBuf> {
-        let mut sessions: Vec<PathBuf> = std::fs::read_dir(self.state().join("sessions"))
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok)
-            .map(|entry| entry.path().join("log.jsonl"))
-            .filter(|log| log.is_file())
-            .collect();
-        sessions.sort();
-        sessions
+        self.sessions().into_iter().map(|dir| dir.join("log.jsonl")).filter(|log| log.is_file()).collect()
     }
 
     /// `nucleus-audit verify` on a log.
@@ -222,4 +253,18 @@ impl Host {
             chown(path, Some(uid), Some(gid)).expect("chown");
         }
     }
+}
+
+/// Removes a tree, directories closed to their owner included.
+fn remove_tree(dir: &Path) {
+    if std::fs::remove_dir_all(dir).is_ok() {
+        return;
+    }
+    let mut open = vec![dir.to_path_buf()];
+    while let Some(next) = open.pop() {
+        let _closed = std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o700));
+        let entries = std::fs::read_dir(&next).into_iter().flatten().filter_map(Result::ok);
+        open.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+    }
+    std::fs::remove_dir_all(dir).expect("an emptied directory");
 }

@@ -197,9 +197,10 @@ impl Connection {
 fn on_the_wire(result: nucleus::ToolResult) -> ToolResult {
     let error = result.is_error();
     let wire = if error { ToolResult::error(result.text) } else { ToolResult::text(result.text) };
+    // Not as `structuredContent`: Claude Code shows the model that instead of the text, and the output would be lost.
     match result.structured {
-        Some(serde_json::Value::Object(data)) => wire.with_structured(data),
-        _ => wire,
+        Some(data) => wire.with_meta(serde_json::Map::from_iter([("nucleus/result".to_owned(), data)])),
+        None => wire,
     }
 }
 

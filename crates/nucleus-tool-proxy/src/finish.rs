@@ -126,7 +126,7 @@ fn applied_changes(report: &ApplyReport) -> Vec<FileChange> {
         kind: change.kind.word().to_owned(),
         reason: None,
     });
-    fold_git(changes.collect())
+    fold(changes.collect())
 }
 
 fn held_changes(report: &ApplyReport) -> Vec<FileChange> {
@@ -147,15 +147,68 @@ fn conflicts(report: &ApplyReport) -> Vec<FileChange> {
     changes.collect()
 }
 
-/// The files of `.git` are one unit to the user as well.
-fn fold_git(changes: Vec<FileChange>) -> Vec<FileChange> {
-    let mut kinds: BTreeMap<bool, Vec<FileChange>> = BTreeMap::new();
-    for change in changes {
-        kinds.entry(change.path.starts_with(".git/") || change.path == ".git").or_default().push(change);
+/// What the user would call one change: `.git` is one, and so is a new directory with everything in it.
+fn fold(changes: Vec<FileChange>) -> Vec<FileChange> {
+    let mut folded: Vec<FileChange> = Vec::new();
+    let mut git = false;
+    // Names in order: a directory comes before what is in it.
+    let ordered: BTreeMap<Vec<String>, FileChange> =
+        changes.into_iter().map(|change| (change.path.split('/').map(str::to_owned).collect(), change)).collect();
+    let mut directory: Option<(String, usize)> = None;
+    for change in ordered.into_values() {
+        let path = change.path.clone();
+        if path == ".git" || path.starts_with(".git/") {
+            git = true;
+            continue;
+        }
+        if let Some((within, files)) = &mut directory
+            && path.strip_prefix(within.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        {
+            *files = files.saturating_add(1);
+            continue;
+        }
+        close(&mut folded, directory.take());
+        if change.kind == "created" {
+            directory = Some((path, 0));
+        }
+        folded.push(change);
     }
-    let mut folded = kinds.remove(&false).unwrap_or_default();
-    if kinds.contains_key(&true) {
+    close(&mut folded, directory);
+    if git {
         folded.push(FileChange { path: ".git".to_owned(), kind: "git".to_owned(), reason: None });
     }
     folded
+}
+
+/// Says how much a new directory holds.
+fn close(folded: &mut [FileChange], directory: Option<(String, usize)>) {
+    if let (Some((path, within @ 1..)), Some(last)) = (directory, folded.last_mut())
+        && last.path == path
+    {
+        last.path = format!("{path}/ ({within} within)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn created(path: &str) -> FileChange {
+        FileChange { path: path.to_owned(), kind: "created".to_owned(), reason: None }
+    }
+
+    #[test]
+    fn a_new_directory_is_one_change() {
+        let all = ["target", "target/a", "target/a/b", "target.txt", ".git/index", ".git/HEAD", "x"].map(created).to_vec();
+        let folded: Vec<String> = fold(all).into_iter().map(|change| change.path).collect();
+        assert_eq!(folded, ["target/ (2 within)", "target.txt", "x", ".git"]);
+    }
+
+    #[test]
+    fn a_changed_directory_is_not_folded() {
+        let mut dir = created("src");
+        dir.kind = "mode".to_owned();
+        let folded: Vec<String> = fold(vec![dir, created("src/a"), created("src/b")]).into_iter().map(|c| c.path).collect();
+        assert_eq!(folded, ["src", "src/a", "src/b"]);
+    }
 }

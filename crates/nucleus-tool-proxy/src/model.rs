@@ -1,8 +1,6 @@
 //! The gate's ledger over the enforcement point: a model call is an effect and walks the same rooms.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use nucleus::{Amount, Caller, Digest, Executor, Feed, ModelCallRequest, ModelTicket, ModelUsage, Recorder};
 use nucleus_gate::{Admission, Denial, Ledger, ModelCall, Note, Refusal, Remaining, Reservation, Ticket, Usage};
@@ -18,23 +16,21 @@ pub(crate) struct ModelLedger {
     caller: Caller,
     recorder: Recorder,
     feed: Arc<dyn Feed>,
-    calls: AtomicU64,
 }
 
 impl ModelLedger {
     /// A ledger for the agent behind `caller`.
     pub(crate) fn new(executor: Executor, caller: Caller, recorder: Recorder, feed: Arc<dyn Feed>) -> Self {
-        Self { executor, caller, recorder, feed, calls: AtomicU64::new(0) }
+        Self { executor, caller, recorder, feed }
     }
 }
 
 impl Ledger for ModelLedger {
     fn admit(&self, call: &ModelCall) -> Result<Admission, Denial> {
-        let number = self.calls.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let request = ModelCallRequest {
             provider: call.provider.to_owned(),
             model: call.model.clone(),
-            body: Digest::of(format!("{}:{}:{number}", call.model, call.body_bytes).as_bytes()),
+            body: Digest::from_bytes(call.body_digest),
         };
         let reserved: Mutex<Option<Reservation>> = Mutex::new(None);
         let ticket = self
@@ -58,14 +54,7 @@ impl Ledger for ModelLedger {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
             .map_or(call.max_output_tokens, |reservation| reservation.max_output_tokens);
-        let ticket = BookedCall {
-            ticket,
-            feed: Arc::clone(&self.feed),
-            number,
-            model: call.model.clone(),
-            started: Instant::now(),
-        };
-        Ok(Admission { max_output_tokens, ticket: Box::new(ticket) })
+        Ok(Admission { max_output_tokens, ticket: Box::new(BookedCall { ticket }) })
     }
 
     fn refused(&self, refusal: &Refusal, request: &str) {
@@ -109,29 +98,15 @@ fn refusal_of(denial: Denial) -> nucleus::Refusal {
 /// One admitted call.
 struct BookedCall {
     ticket: ModelTicket,
-    feed: Arc<dyn Feed>,
-    number: u64,
-    model: String,
-    started: Instant,
 }
 
 impl Ticket for BookedCall {
     fn settle(self: Box<Self>, usage: Usage) {
         let spent = Amount {
             cost_micro_usd: usage.cost_micro_usd,
-            input_tokens: usage.input_tokens,
+            input_tokens: usage.uncached_input_tokens(),
             output_tokens: usage.output_tokens,
         };
         self.ticket.settle(ModelUsage { spent, cached_input_tokens: usage.cache_read_tokens });
-        self.feed.event(FeedEvent {
-            call: self.number,
-            status: FeedStatus::Done,
-            tool: "model".to_owned(),
-            target: escape_short(&self.model, TARGET_CHARS_MAX),
-            rule: None,
-            layer: None,
-            detail: Some(format!("{} in, {} out", usage.input_tokens, usage.output_tokens)),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).ok(),
-        });
     }
 }

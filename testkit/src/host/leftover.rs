@@ -1,7 +1,9 @@
 //! What a task must not leave behind on the host.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use super::witness;
 
 /// Something that is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +34,7 @@ fn look(place: &Path) -> Vec<Leftover> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let needle = place.to_string_lossy();
     found.extend(mounts.lines().filter(|line| line.contains(needle.as_ref())).map(|line| Leftover::Mount(line.to_owned())));
-    for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/freezer"] {
-        control_groups(Path::new(root), &mut found);
-    }
+    found.extend(ownerless_groups().into_iter().map(|dir| Leftover::ControlGroup(dir.display().to_string())));
     found
 }
 
@@ -63,11 +63,14 @@ fn processes(place: &Path) -> Vec<Leftover> {
     found
 }
 
-fn control_groups(root: &Path, found: &mut Vec<Leftover>) {
-    for entry in std::fs::read_dir(root).into_iter().flatten().filter_map(Result::ok) {
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with("nucleus") && entry.path().is_dir() {
-            found.push(Leftover::ControlGroup(entry.path().display().to_string()));
-        }
-    }
+/// Control groups whose launcher is dead: a living launcher removes its own, and may be another test's.
+fn ownerless_groups() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    witness::control_groups(Path::new("/sys/fs/cgroup"), &mut found);
+    found.retain(|dir| {
+        let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let launcher = name.trim_start_matches("nucleus-").split('-').next().unwrap_or_default();
+        !Path::new("/proc").join(launcher).exists()
+    });
+    found
 }

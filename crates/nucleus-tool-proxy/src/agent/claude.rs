@@ -31,20 +31,14 @@ pub(super) fn launch(intake: &Intake<'_>) -> Launch {
     let servers = json!({"mcpServers": {SERVER: {"type": "stdio", "command": RELAY_INSIDE, "args": []}}});
     let allowed: Vec<String> = intake.tools.iter().map(|tool| format!("mcp__{SERVER}__{tool}")).collect();
     let mut argv = vec![program_inside(intake.program)];
-    for arg in [
-        "-p",
-        intake.prompt,
-        "--mcp-config",
-        MCP_CONFIG,
-        "--strict-mcp-config",
-        "--tools",
-        BUILT_IN_TOOLS,
-        "--allowedTools",
-        &allowed.join(","),
-        "--permission-mode",
-        "dontAsk",
-    ] {
-        argv.push(arg.to_owned());
+    argv.extend(["-p", intake.prompt, "--mcp-config", MCP_CONFIG, "--strict-mcp-config"].map(str::to_owned));
+    // What the user says of these takes their place: they spare the model refusals, and hold nothing.
+    for (flag, value) in
+        [("--tools", BUILT_IN_TOOLS), ("--allowedTools", allowed.join(",").as_str()), ("--permission-mode", "dontAsk")]
+    {
+        if !intake.extra_args.iter().any(|arg| arg == flag) {
+            argv.extend([flag.to_owned(), value.to_owned()]);
+        }
     }
     argv.extend(intake.extra_args.iter().cloned());
     Launch { argv, env, files: vec![(MCP_CONFIG.to_owned(), servers.to_string().into_bytes())] }
