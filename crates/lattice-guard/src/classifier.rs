@@ -266,9 +266,9 @@ impl Part {
 
     fn command_is_low(&self, run: &Invocation) -> bool {
         self.data.low_risk_commands.iter().any(|rule| {
-            run.layers.iter().any(|layer| {
-                layer.reach == Reach::Whole && rule.likeness(layer) == Likeness::Surely
-            })
+            run.steps
+                .iter()
+                .any(|step| step.reach == Reach::Whole && rule.likeness(step) == Likeness::Surely)
         })
     }
 

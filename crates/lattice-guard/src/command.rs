@@ -108,17 +108,18 @@ impl CommandLattice {
     }
 
     pub(crate) fn admit(&self, invocation: &Invocation) -> Result<(), Reason> {
-        let Some(outer) = invocation.layers.first() else { return Err(Reason::CommandEmpty) };
+        let Some(outer) = invocation.steps.first() else { return Err(Reason::CommandEmpty) };
         let program = outer.argv.first().filter(|program| !program.is_empty());
         if program.is_none() || outer.argv.iter().any(|arg| arg.contains('\0')) {
             return Err(Reason::CommandEmpty);
         }
         let holds = |atom: &Atom<CommandPattern>| match atom {
-            Atom::Is(rule) => invocation.layers.iter().any(|layer| {
-                layer.reach == Reach::Whole && rule.likeness(layer) == Likeness::Surely
-            }),
+            Atom::Is(rule) => invocation
+                .steps
+                .iter()
+                .any(|step| step.reach == Reach::Whole && rule.likeness(step) == Likeness::Surely),
             Atom::Not(rule) => {
-                invocation.layers.iter().all(|layer| rule.likeness(layer) == Likeness::No)
+                invocation.steps.iter().all(|step| rule.likeness(step) == Likeness::No)
             }
         };
         let name = || outer.program.name().to_owned();
@@ -268,6 +269,8 @@ mod tests {
             "/tmp/cargo test",
             "env LD_PRELOAD=/tmp/x cargo test",
             "env -S 'cargo test'",
+            "./timeout 5 cargo test",
+            "/tmp/env cargo test",
             "cargo test; curl x",
             "cargo test && true",
             "sh -c 'cargo test'",

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::invocation::Layer;
+use crate::invocation::Step;
 use crate::program::basename;
 use crate::split::{Stars, read_words};
 
@@ -93,24 +93,24 @@ impl CommandPattern {
         Ok(Self { program: program.text.clone(), args })
     }
 
-    /// How surely the rule matches one layer of a command.
-    pub(crate) fn likeness(&self, layer: &Layer) -> Likeness {
-        if !layer.program.is_possibly(&self.program) {
+    /// How surely the rule matches one step of a command.
+    pub(crate) fn likeness(&self, step: &Step) -> Likeness {
+        if !step.program.is_possibly(&self.program) {
             return Likeness::No;
         }
-        let args = layer.argv.get(1..).unwrap_or_default();
-        let literal = self.args_likeness(args, layer.open_ended);
-        let beyond_options = match &layer.git {
+        let args = step.argv.get(1..).unwrap_or_default();
+        let literal = self.args_likeness(args, step.open_ended);
+        let beyond_options = match &step.git {
             Some(_) if basename(&self.program) != "git" => Likeness::No,
             Some(call) if call.opaque => Likeness::Possibly,
             Some(call) => {
-                let likeness = self.args_likeness(&call.args, layer.open_ended);
+                let likeness = self.args_likeness(&call.args, step.open_ended);
                 if call.plain { likeness } else { likeness.min(Likeness::Possibly) }
             }
             None => Likeness::No,
         };
         let args = literal.max(beyond_options);
-        if layer.program.is_surely(&self.program) { args } else { args.min(Likeness::Possibly) }
+        if step.program.is_surely(&self.program) { args } else { args.min(Likeness::Possibly) }
     }
 
     fn args_likeness(&self, args: &[String], open_ended: bool) -> Likeness {

@@ -9,13 +9,13 @@ use crate::shell::{mentions, scan};
 /// A command and everything that can be read off it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invocation {
-    pub(crate) layers: Vec<Layer>,
+    pub(crate) steps: Vec<Step>,
     pub(crate) effects: Vec<Effect>,
 }
 
 /// One command among those a command consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layer {
+pub(crate) struct Step {
     pub(crate) argv: Vec<String>,
     pub(crate) program: ResolvedProgram,
     pub(crate) git: Option<GitCall>,
@@ -24,7 +24,7 @@ pub(crate) struct Layer {
     pub(crate) reach: Reach,
 }
 
-/// Where a layer stands.
+/// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// The command itself, or behind launchers that change nothing: a rule that allows it allows the command.
@@ -35,8 +35,8 @@ pub(crate) enum Reach {
 
 impl Invocation {
     pub(crate) fn new(argv: &[String], program: &ResolvedProgram) -> Self {
-        let mut reader = Reader { layers: Vec::new(), effects: Vec::new() };
-        let outer = Layer {
+        let mut reader = Reader { steps: Vec::new(), effects: Vec::new() };
+        let outer = Step {
             argv: argv.to_vec(),
             program: program.clone(),
             git: git_call(argv, false),
@@ -44,37 +44,46 @@ impl Invocation {
             reach: Reach::Whole,
         };
         reader.command(outer, 0);
-        Self { layers: reader.layers, effects: reader.effects }
+        if basename(program.real()) != argv.first().map_or("", |argv0| basename(argv0)) {
+            // Behind a symlink it may be git, or a shell, under another name.
+            let argv =
+                std::iter::once(program.real().to_owned()).chain(argv.iter().skip(1).cloned());
+            reader.command(Step::found(argv.collect(), false, Reach::Within), 0);
+        }
+        reader.doubt_branches();
+        Self { steps: reader.steps, effects: reader.effects }
     }
 }
 
 struct Reader {
-    layers: Vec<Layer>,
+    steps: Vec<Step>,
     effects: Vec<Effect>,
 }
 
 impl Reader {
     /// Takes a command and everything behind it.
-    fn command(&mut self, outer: Layer, shell_depth: usize) {
-        let mut layer = outer;
+    fn command(&mut self, outer: Step, shell_depth: usize) {
+        let mut step = outer;
         for _ in 0..LAUNCHER_DEPTH_MAX {
-            let (argv, open_ended, reach) = (layer.argv.clone(), layer.open_ended, layer.reach);
-            // INVARIANT: a command stands before what is found in it; the first layer is the command itself.
-            self.layers.push(layer);
+            let (argv, open_ended, reach) = (step.argv.clone(), step.open_ended, step.reach);
+            let own_file = step.program.agent_writable();
+            // INVARIANT: a command stands before what is found in it; the first step is the command itself.
+            self.steps.push(step);
             self.add_effects(effects(&argv, open_ended));
             self.shell(&argv, open_ended, shell_depth);
             match peel(&argv, open_ended) {
                 Peeled::Whole => return,
                 Peeled::Opaque => return self.opaque(&argv.join(" ")),
                 Peeled::Inner(inner) => {
-                    let reach = if inner.transparent { reach } else { Reach::Within };
-                    layer = Layer::found(inner.argv, inner.open_ended, reach);
+                    // A file of the agent's that is called `timeout` launches what it likes.
+                    let reach = if inner.transparent && !own_file { reach } else { Reach::Within };
+                    step = Step::found(inner.argv, inner.open_ended, reach);
                 }
             }
         }
         // Launchers behind launchers behind launchers: no honest command looks like this.
-        self.opaque(&layer.argv.join(" "));
-        self.layers.push(layer);
+        self.opaque(&step.argv.join(" "));
+        self.steps.push(step);
     }
 
     /// If the command is a shell, takes the commands in its text.
@@ -94,12 +103,12 @@ impl Reader {
                 let feeds_a_shell =
                     script.commands.iter().any(|command| reads_input(&command.argv));
                 for command in script.commands {
-                    let inner = Layer::found(command.argv, command.open_ended, Reach::Within);
+                    let inner = Step::found(command.argv, command.open_ended, Reach::Within);
                     self.command(inner, depth.saturating_add(1));
                 }
                 for input in script.inputs.into_iter().filter(|_| feeds_a_shell) {
                     let argv = vec!["sh".to_owned(), "-c".to_owned(), input];
-                    let inner = Layer::found(argv, false, Reach::Within);
+                    let inner = Step::found(argv, false, Reach::Within);
                     self.command(inner, depth.saturating_add(1));
                 }
             }
@@ -119,6 +128,17 @@ impl Reader {
         }
     }
 
+    /// A command that goes to another branch before it commits does not commit on the branch that is known.
+    fn doubt_branches(&mut self) {
+        if self.steps.iter().any(|step| step.git.as_ref().is_some_and(GitCall::changes_branch)) {
+            for effect in &mut self.effects {
+                if let Effect::Commit { overrides } = effect {
+                    *overrides = true;
+                }
+            }
+        }
+    }
+
     fn add_effects(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             if !self.effects.contains(&effect) {
@@ -128,7 +148,7 @@ impl Reader {
     }
 }
 
-impl Layer {
+impl Step {
     fn found(argv: Vec<String>, open_ended: bool, reach: Reach) -> Self {
         let program = ResolvedProgram::unresolved(argv.first().map_or("", String::as_str));
         let git = git_call(&argv, open_ended);

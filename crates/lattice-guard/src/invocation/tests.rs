@@ -69,12 +69,44 @@ fn commands_that_only_look_alike_are_left_alone() {
 #[test]
 fn launchers_that_change_nothing_keep_the_reach() {
     let reach = |line: &str| {
-        let layers = read(line).layers;
-        layers.last().map(|layer| (layer.argv.join(" "), layer.reach)).unwrap()
+        let steps = read(line).steps;
+        steps.last().map(|step| (step.argv.join(" "), step.reach)).unwrap()
     };
     assert_eq!(reach("timeout 5 nohup cargo test"), ("cargo test".to_owned(), Reach::Whole));
     assert_eq!(reach("env LD_PRELOAD=x cargo test").1, Reach::Within);
     assert_eq!(reach("env A=1 nohup cargo test"), ("cargo test".to_owned(), Reach::Within));
+}
+
+#[test]
+fn a_launcher_of_the_agents_own_is_not_looked_through() {
+    let argv = ["timeout", "5", "cargo", "test"].map(str::to_owned);
+    let reach =
+        |program| Invocation::new(&argv, &program).steps.last().map(|step| step.reach).unwrap();
+    assert_eq!(
+        reach(ResolvedProgram::new("/usr/bin/timeout", "/usr/bin/timeout", false)),
+        Reach::Whole
+    );
+    assert_eq!(reach(ResolvedProgram::new("/ws/timeout", "/ws/timeout", true)), Reach::Within);
+}
+
+#[test]
+fn a_program_is_known_by_what_it_is_behind_a_symlink() {
+    let argv = ["./tidy", "push"].map(str::to_owned);
+    let linked = ResolvedProgram::new("/ws/tidy", "/usr/bin/git", true);
+    assert_eq!(Invocation::new(&argv, &linked).effects, [Effect::Push { branches: None }]);
+    let plain = ResolvedProgram::new("/ws/tidy", "/ws/tidy", true);
+    assert_eq!(Invocation::new(&argv, &plain).effects, []);
+}
+
+#[test]
+fn a_commit_after_a_change_of_branch_is_not_on_the_known_branch() {
+    assert_eq!(read("git add . && git commit -m x").effects, [Effect::Commit { overrides: false }]);
+    for line in [
+        "git checkout main && git commit -m x",
+        "git commit -m x; git switch main; git commit -m y",
+    ] {
+        assert_eq!(read(line).effects, [Effect::Commit { overrides: true }], "{line}");
+    }
 }
 
 #[test]
@@ -90,7 +122,7 @@ proptest! {
     fn any_words_are_read(argv in prop::collection::vec("sh|bash|-c|-ec|env|git|push|eval|--|(?s).{0,16}", 0..8)) {
         let program = ResolvedProgram::unresolved(argv.first().map_or("", String::as_str));
         let read = Invocation::new(&argv, &program);
-        prop_assert_eq!(&read.layers[0].argv, &argv);
+        prop_assert_eq!(&read.steps[0].argv, &argv);
     }
 
     #[test]
