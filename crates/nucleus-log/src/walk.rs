@@ -27,6 +27,8 @@ pub(crate) struct Walk {
     /// Checkpoints compared with the lines so far.
     compared: usize,
     pin: Option<Expectation>,
+    /// Sizes and roots at ends of epochs that no checkpoint was there for yet.
+    unsealed: Vec<(u64, Digest)>,
     tree: Tree,
     previous: Digest,
     last_line: Digest,
@@ -77,6 +79,7 @@ impl Walk {
             checkpoints,
             compared: 0,
             pin: None,
+            unsealed: Vec::new(),
             tree: Tree::default(),
             last_time: None,
             pairs: Pairs::default(),
@@ -212,10 +215,34 @@ impl Walk {
     }
 
     /// An epoch may end only where a checkpoint sealed it: without its seal, its key could still have been in use.
-    fn seal_there(&self) -> Result<(), Verdict> {
+    fn seal_there(&mut self) -> Result<(), Verdict> {
         let size = self.tree.size();
-        let sealed = self.compared.checked_sub(1).and_then(|last| self.checkpoints.get(last));
-        if sealed.is_some_and(|c| c.size == size) { Ok(()) } else { Err(Verdict::MissingSidecar) }
+        let last = self.compared.checked_sub(1).and_then(|last| self.checkpoints.get(last));
+        if last.is_some_and(|c| c.size == size) {
+            Ok(())
+        } else if self.report.live && self.checkpoints.last().is_none_or(|c| c.size < size) {
+            // The writer may have signed it after the checkpoints were read.
+            self.unsealed.push((size, self.tree.root()));
+            Ok(())
+        } else {
+            Err(Verdict::MissingSidecar)
+        }
+    }
+
+    /// True if seals were missing that a living writer may have made meanwhile.
+    pub(crate) const fn lacks_seals(&self) -> bool {
+        !self.unsealed.is_empty()
+    }
+
+    /// Looks for the missing seals in the checkpoints as they are now.
+    pub(crate) fn find_seals(&self, notes: &[&[u8]]) -> Result<(), Verdict> {
+        let public = trust(&self.keys, &self.header)?;
+        let now = open_notes(notes, &self.header, &public)?;
+        let sealed = |(size, root): &(u64, Digest)| {
+            now.binary_search_by_key(size, |c| c.size)
+                .is_ok_and(|at| now.get(at).is_some_and(|c| c.root == *root))
+        };
+        if self.unsealed.iter().all(sealed) { Ok(()) } else { Err(Verdict::MissingSidecar) }
     }
 
     fn advance_epoch(&mut self, epoch: u64) -> Result<(), Verdict> {

@@ -202,6 +202,39 @@ fn written_entries_become_durable_and_signed_without_anyone_waiting() {
 }
 
 #[test]
+fn a_log_can_be_verified_while_it_is_written() {
+    let bench = Bench::new();
+    let options = Options { epoch_entries: 50, segment_bytes: 100_000, ..Options::default() };
+    let writer = bench.writer_with(options);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let counts = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0.. {
+                    if done.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    writer.append(&event(n), Durability::Written).unwrap();
+                }
+            });
+        }
+        let mut verdicts = Vec::new();
+        while verdicts.len() < 40 || verdicts.last().is_some_and(|r: &Report| r.entries < 500) {
+            verdicts.push(bench.verify());
+        }
+        done.store(true, Ordering::SeqCst);
+        verdicts
+    });
+    for report in &counts {
+        assert!(matches!(report.verdict, Verdict::Ok | Verdict::Empty), "{report:?}");
+        assert!(report.live);
+    }
+    assert!(counts.windows(2).all(|pair| pair[0].entries <= pair[1].entries));
+    writer.close().unwrap();
+    assert_eq!(bench.verify().verdict, Verdict::Ok);
+}
+
+#[test]
 fn segments_follow_each_other_and_none_may_be_missing() {
     let bench = Bench::new();
     let options = Options { segment_bytes: 1_500, epoch_entries: 4, ..Options::default() };

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -18,6 +19,8 @@ use crate::store::pinfile::{Pin, PinError};
 use crate::walk::{End, Walk};
 
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+const LIVE_RETRIES: u32 = 10;
+const LIVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What to demand beyond the log's own consistency.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +69,14 @@ pub fn verify(
     let mut pin = options.pin.as_deref().map(Pin::open).transpose()?;
     let layout = Layout::new(path);
     let (mut report, _) = inspect(&layout, keys, pin.as_mut())?;
+    for _ in 0..LIVE_RETRIES {
+        // A record that a living writer is just writing is not a torn one.
+        if !(report.live && report.verdict == Verdict::TornTail) {
+            break;
+        }
+        std::thread::sleep(LIVE_PAUSE);
+        (report, _) = inspect(&layout, keys, pin.as_mut())?;
+    }
     if let Some(max_age_s) = options.max_age_s {
         judge_age(&mut report, max_age_s);
     }
@@ -121,7 +132,12 @@ pub(crate) fn inspect(
     if let Some(expectation) = pin.and_then(|pin| pin.find(walk.origin())) {
         walk.expect(expectation);
     }
-    match segments(layout, &mut walk)? {
+    let mut walked = segments(layout, &mut walk)?;
+    if walked.is_ok() && walk.lacks_seals() {
+        let now = Sidecar::checkpoints(layout)?.unwrap_or_default();
+        walked = walk.find_seals(&notes(&now).0).and(walked);
+    }
+    match walked {
         Ok(segment_bytes) => {
             extent.segment_bytes = segment_bytes;
             let (report, end) = walk.finish(None);
@@ -175,11 +191,16 @@ fn segments(layout: &Layout, walk: &mut Walk) -> Result<Result<u64, Verdict>, Ve
 }
 
 /// Feeds a segment's complete lines; returns their length and that of what follows them.
+///
+/// Reads no further than the file reached when it was opened: a busy writer must not keep a verifier running for ever.
 fn feed(
-    mut file: File,
+    file: File,
     path: &Path,
     walk: &mut Walk,
 ) -> Result<Result<(u64, u64), Verdict>, VerifyError> {
+    let unreadable = |source| VerifyError::Unreadable { path: path.to_owned(), source };
+    let size = file.metadata().map_err(unreadable)?.len();
+    let mut file = file.take(size);
     let mut buffer = vec![0_u8; CHUNK_BYTES];
     let mut kept = 0_usize;
     let mut complete = 0_u64;
@@ -188,7 +209,7 @@ fn feed(
         let read = match file.read(free) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => return Err(VerifyError::Unreadable { path: path.to_owned(), source }),
+            Err(source) => return Err(unreadable(source)),
         };
         if read == 0 {
             return Ok(Ok((complete, length(kept))));
@@ -224,13 +245,17 @@ impl Sidecar {
         let Some(header) = read_small(&layout.header(0), MAX_HEADER_BYTES)? else {
             return Ok(Err(Verdict::MissingSidecar));
         };
-        let limit = usize::try_from(MAX_CHECKPOINT_FILE_BYTES).unwrap_or(usize::MAX);
-        let Some(checkpoints) = read_small(&layout.checkpoints(), limit)? else {
+        let Some(checkpoints) = Self::checkpoints(layout)? else {
             return Ok(Err(Verdict::MissingSidecar));
         };
         Ok(Header::parse(&header)
             .map(|header| Self { header, checkpoints })
             .ok_or(Verdict::Malformed { sequence: 0 }))
+    }
+
+    fn checkpoints(layout: &Layout) -> Result<Option<Vec<u8>>, VerifyError> {
+        let limit = usize::try_from(MAX_CHECKPOINT_FILE_BYTES).unwrap_or(usize::MAX);
+        read_small(&layout.checkpoints(), limit)
     }
 }
 
