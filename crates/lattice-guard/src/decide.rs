@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::budget::BudgetView;
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, Risk};
 use crate::gate::{Gate, GateMode, Label};
 use crate::judge::judge;
+use crate::level::Level;
 use crate::operation::Operation;
 use crate::permissions::Permissions;
 use crate::reason::Reason;
@@ -74,10 +75,14 @@ impl Envelope {
         self.permissions.admit_path(&self.classifier, operation, path)
     }
 
-    /// True if a search may show the path.
+    /// True if a search by `operation` may show the path without anybody being asked about it: it is admitted, and the
+    /// operation is `always` or the path is low risk. A search must not show what a read would need approval for, and an
+    /// approved search was approved for where it starts, not for each secret it comes across.
     #[must_use]
-    pub fn visible(&self, path: &RelPath) -> bool {
-        self.admits_path(Operation::GrepSearch, path).is_ok()
+    pub fn visible(&self, operation: Operation, path: &RelPath) -> bool {
+        let unasked = self.permissions.levels.get(operation) == Level::Always
+            || self.classifier.path_risk(operation, path) == Risk::Low;
+        unasked && self.admits_path(operation, path).is_ok()
     }
 }
 

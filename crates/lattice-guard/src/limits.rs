@@ -4,7 +4,7 @@
 pub const PATH_BYTES_MAX: usize = 4_096;
 /// Longest component of a path, in bytes (what Linux file systems hold).
 pub const PATH_COMPONENT_BYTES_MAX: usize = 255;
-/// Longest path pattern, in bytes. Small enough that a set of [`PATH_PATTERNS_PER_SET`] of them always compiles.
+/// Longest path pattern, in bytes. Small enough that many of them compile together.
 pub const PATH_PATTERN_BYTES_MAX: usize = 1_024;
 /// Patterns compiled into one automaton.
 pub(crate) const PATH_PATTERNS_PER_SET: usize = 64;

@@ -203,5 +203,21 @@ fn resolved_names_are_judged_like_requested_ones() {
     // What a symlink `notes.txt -> .env` resolves to.
     let refused = envelope.admits_path(Operation::ReadFiles, &path(".env")).unwrap_err();
     assert_eq!(refused.code(), "deny.path.sensitive");
-    assert!(envelope.visible(&path("src/a.rs")) && !envelope.visible(&path("a/.env")));
+    let shown = |text: &str| envelope.visible(Operation::GrepSearch, &path(text));
+    assert!(shown("src/a.rs") && !shown("a/.env"));
+}
+
+#[test]
+fn a_search_shows_no_secret_that_a_read_would_ask_for() {
+    let shown = |level| {
+        let levels = Levels::top().with(Operation::GrepSearch, level);
+        let permissions = Permissions { levels, ..Permissions::top() };
+        let (envelope, _authority) =
+            Envelope::new(permissions, Classifier::default(), GateMode::Static);
+        let env = RelPath::parse(".env").unwrap();
+        assert!(envelope.visible(Operation::GrepSearch, &RelPath::parse("src/a.rs").unwrap()));
+        envelope.visible(Operation::GrepSearch, &env)
+    };
+    assert!(!shown(Level::LowRisk) && !shown(Level::Ask));
+    assert!(shown(Level::Always), "positive control: every sensitive path is allowed here");
 }

@@ -115,6 +115,7 @@ proptest! {
     /// Tightening an envelope, with the gate and label inherited, never lets more through.
     #[test]
     fn a_tightened_envelope_decides_no_weaker(
+        path in arbitrary::rel_path(),
         p in arbitrary::permissions(),
         q in arbitrary::permissions(),
         mode in arbitrary::mode(),
@@ -126,6 +127,9 @@ proptest! {
         let child = parent.tighten(&q);
         let of = |envelope: &Envelope| strictness(&decide(envelope, label, &request, now, &plenty()));
         prop_assert!(of(&child) <= of(&parent));
+        for operation in [Operation::GrepSearch, Operation::GlobSearch] {
+            prop_assert!(!child.visible(operation, &path) || parent.visible(operation, &path));
+        }
         prop_assert_eq!(child.gate(), parent.gate());
     }
 
