@@ -462,7 +462,7 @@ fn ten_thousand_files() {
     assert_eq!(task.read("d0/f0"), "new");
     assert_eq!(task.read("d49/f9999"), "new");
     println!("10,000 files applied in {took:?}");
-    assert!(took.as_secs() < 60, "{took:?}");
+    assert!(took.as_secs() < 300, "{took:?}");
 }
 
 #[test]

@@ -101,6 +101,10 @@ pub(crate) fn apply_probed(
         return Err(WorkspaceError::Over { id: session.id().to_owned(), status: session.status() });
     }
     recover(session, lock)?;
+    if session.status() == Status::Applied {
+        // An apply that had died was finished just now, and nothing waits.
+        return Ok(ApplyReport::default());
+    }
     let scan = change::scan(session)?;
     let plan = {
         let host = Host::open(session)?;
@@ -167,6 +171,7 @@ fn run(
     let mut conflicted = BTreeMap::new();
     if record.ops.is_empty() {
         review::store(session, lock, &waiting, whole)?;
+        review::settle(session, lock)?;
     } else {
         let mut journal = Journal::create(session.dir())?;
         let mut executor = Executor::open(session, &record.staging, probe)?;

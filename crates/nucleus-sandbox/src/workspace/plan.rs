@@ -49,7 +49,7 @@ pub enum HoldReason {
     GitUnfinished,
     /// The task removed or replaced `.git` itself.
     GitReplaced,
-    /// A repository within the workspace.
+    /// A repository that the task made, or one within the workspace that it changed.
     NestedRepository,
     /// The place lies on another file system than the workspace.
     OtherFilesystem,
@@ -79,7 +79,7 @@ impl fmt::Display for HoldReason {
             Self::GitBusy => "a git command holds the repository now; let it end and apply again",
             Self::GitUnfinished => "the task was stopped in the middle of a git command",
             Self::GitReplaced => "the task removed or replaced the repository itself",
-            Self::NestedRepository => "a repository inside the workspace",
+            Self::NestedRepository => "a repository that the task made or changed",
             Self::OtherFilesystem => "it lies on another file system than the workspace",
             Self::OwnerLost => "it belongs to another user and would become yours",
             Self::ClockWentBack => {
@@ -194,8 +194,32 @@ pub(crate) fn judge_accepted(
         let wait = (now != *seen).then_some(Wait::Conflict(ConflictReason::EditedOnHost));
         plan.put(change.clone(), wait);
     }
+    keep_git_whole(&mut plan, host)?;
     settle_parents(&mut plan);
     Ok(plan)
+}
+
+/// The user accepts `.git` as it was shown; what the host did to it since the task began is not undone by that, and no
+/// part of it goes without the others.
+fn keep_git_whole(plan: &mut Plan, host: &Host<'_>) -> Result<(), WorkspaceError> {
+    let in_unit = |change: &Change| {
+        hold::is_own_git(&change.path)
+            && super::git::part(&change.path) != super::git::GitPart::Trusted
+    };
+    let unit: Vec<Change> = plan.go.iter().filter(|c| in_unit(c)).cloned().collect();
+    if unit.is_empty() {
+        return Ok(());
+    }
+    let torn = plan.waiting.iter().any(|w| in_unit(&w.change));
+    let moved = Wait::Held(HoldReason::GitMoved);
+    let wait = if torn { Some(moved) } else { host.git_wait(&unit)? };
+    if let Some(wait) = wait {
+        let (stay, go) = std::mem::take(&mut plan.go).into_iter().partition(in_unit);
+        plan.go = go;
+        let stay: Vec<Change> = stay;
+        plan.waiting.extend(stay.into_iter().map(|change| Waiting { change, wait }));
+    }
+    Ok(())
 }
 
 impl Plan {
@@ -215,9 +239,11 @@ fn judge_git(
     plan: &mut Plan,
 ) -> Result<(), WorkspaceError> {
     use super::git::GitPart;
-    if changes.iter().any(|c| c.path.depth() == 1) {
+    if let Some(whole) = changes.iter().find(|c| c.path.depth() == 1) {
+        let is_new = host.fingerprint(&whole.path)?.is_none();
+        let reason = if is_new { HoldReason::NestedRepository } else { HoldReason::GitReplaced };
         for change in changes {
-            plan.put(change, Some(Wait::Held(HoldReason::GitReplaced)));
+            plan.put(change, Some(Wait::Held(reason)));
         }
         return Ok(());
     }

@@ -21,6 +21,10 @@ use crate::workspace::tree::{Tree, entries_of, is_absent, stat_at};
 /// Asked at each named point whether the process "dies" there. Only tests say yes.
 pub(crate) type Probe<'a> = &'a dyn Fn(&str) -> bool;
 
+/// Most threads that wait for files to be durable, and the least number of files worth a thread.
+const SYNC_THREADS: usize = 32;
+const SYNC_SHARE: usize = 32;
+
 /// Why a step stopped.
 #[derive(Debug)]
 pub(crate) enum StepError {
@@ -117,26 +121,11 @@ impl<'a> Executor<'a> {
             slots.insert(*slot, inode);
             self.crash_here("staging")?;
         }
-        // Writing back was begun file by file, so that waiting for each costs little. Not one sync of the whole file
-        // system: that would wait for everybody else's writes too.
-        for slot in slots.keys() {
-            self.sync_slot(*slot).map_err(at_root)?;
-        }
+        let held = self.slots().map_err(at_root)?;
+        sync_slots(held, &slots.keys().copied().collect::<Vec<_>>()).map_err(at_root)?;
         rustix::fs::fsync(self.slots().map_err(at_root)?).map_err(|e| at_root(e.into()))?;
         self.crash_here("staged")?;
         Ok(slots)
-    }
-
-    fn sync_slot(&self, slot: u32) -> io::Result<()> {
-        let slots = self.slots()?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match rustix::fs::openat(slots, slot.to_string(), flags, Mode::empty()) {
-            Ok(file) => Ok(rustix::fs::fsync(&file)?),
-            // A link, which its directory makes durable; or a file its owner cannot read, which the staging directory's
-            // transaction carries.
-            Err(Errno::LOOP | Errno::ACCESS) => Ok(rustix::fs::fsync(slots)?),
-            Err(error) => Err(error.into()),
-        }
     }
 
     fn make_staging(&mut self) -> io::Result<()> {
@@ -478,6 +467,34 @@ impl<'a> Executor<'a> {
         }
         rustix::fs::unlinkat(self.host.fd(), &self.staging, AtFlags::REMOVEDIR)
             .at(Doing::Remove, workspace)
+    }
+}
+
+/// Makes staged files durable. Many at a time, so that the file system commits them together; not by one sync of the
+/// whole file system, which would wait for everybody else's writes too.
+fn sync_slots(held: &OwnedFd, slots: &[u32]) -> io::Result<()> {
+    let share = slots.len().div_ceil(SYNC_THREADS).max(SYNC_SHARE);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = slots
+            .chunks(share)
+            .map(|part| {
+                scope.spawn(move || part.iter().try_for_each(|slot| sync_slot(held, *slot)))
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        })
+    })
+}
+
+fn sync_slot(held: &OwnedFd, slot: u32) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::openat(held, slot.to_string(), flags, Mode::empty()) {
+        Ok(file) => Ok(rustix::fs::fsync(&file)?),
+        // A link, which its directory makes durable; or a file its owner cannot read, which the staging directory's
+        // transaction carries.
+        Err(Errno::LOOP | Errno::ACCESS) => Ok(rustix::fs::fsync(held)?),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -6,8 +6,11 @@ const HEADER: usize = 12;
 const MODE_AT: usize = 24;
 const MODE_END: usize = 28;
 const HASH_AT: usize = 40;
-/// Object name, flags.
+/// Object name, flags; an entry with the extended flag has two bytes more.
 const FIXED: usize = 62;
+const FLAGS_AT: usize = 60;
+const EXTENDED: u8 = 0x40;
+const FIXED_EXTENDED: usize = 64;
 
 /// Bytes that differ exactly when the entries differ. Formats this does not know (version 4, SHA-256 repositories) are
 /// taken whole, which can only find a change where there is none.
@@ -25,12 +28,14 @@ fn parse(index: &[u8]) -> Option<Vec<u8>> {
     for _ in 0..count {
         let entry = index.get(at..)?;
         out.extend_from_slice(entry.get(MODE_AT..MODE_END)?);
-        out.extend_from_slice(entry.get(HASH_AT..FIXED)?);
-        let name = entry.get(FIXED..)?;
+        let extended = entry.get(FLAGS_AT)? & EXTENDED != 0;
+        let fixed = if extended { FIXED_EXTENDED } else { FIXED };
+        out.extend_from_slice(entry.get(HASH_AT..fixed)?);
+        let name = entry.get(fixed..)?;
         let length = name.iter().position(|b| *b == 0)?;
         out.extend_from_slice(name.get(..=length)?);
         // Entries are padded with one to eight NULs to a multiple of eight.
-        let size = FIXED.checked_add(length)?.checked_add(8)? & !7;
+        let size = fixed.checked_add(length)?.checked_add(8)? & !7;
         at = at.checked_add(size)?;
     }
     // What follows are extensions (caches) and a 20-byte checksum: the known optional ones carry no state.

@@ -59,86 +59,90 @@ pub(super) fn plan(
         masks: Vec::new(),
     };
     let top = walk.tree.dir(&TreePath::root()).at(Doing::Read, root)?;
-    let mut text = String::new();
+    let mut path = Vec::new();
     let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
-    walk.directory(top, &mut text, &mut buffer, 0)?;
+    walk.directory(top, &mut path, &mut buffer, 0)?;
     walk.names.flush().at(Doing::Write, &names_file)?;
     Ok(walk.masks)
 }
 
 impl Walk<'_> {
-    /// Walks one directory; `text` is its path, lossy where a name is not text, and is given back unchanged.
+    /// Walks one directory; `path` is its path, and is given back unchanged.
     fn directory(
         &mut self,
         dir: OwnedFd,
-        text: &mut String,
+        path: &mut Vec<u8>,
         buffer: &mut [MaybeUninit<u8>],
         depth: usize,
     ) -> Result<(), WorkspaceError> {
-        let at = |text: &str| self.root.join(text);
         if depth > DEPTH_LEVELS {
-            return Err(WorkspaceError::TooDeep { path: at(text), limit: DEPTH_LEVELS });
+            return Err(WorkspaceError::TooDeep { path: self.at(path), limit: DEPTH_LEVELS });
         }
-        let found = read_directory(&dir, buffer).at(Doing::Read, &at(text))?;
-        let in_git = text == ".git" || text.ends_with("/.git") || text.contains(".git/");
-        self.names
-            .write_all(text.as_bytes())
-            .and_then(|()| self.names.write_all(b"\0"))
-            .at(Doing::Write, &self.scratch)?;
-        for entry in &found {
-            self.names
-                .write_all(&entry.name)
-                .and_then(|()| self.names.write_all(b"\0"))
-                .at(Doing::Write, &self.scratch)?;
-        }
-        self.names.write_all(b"\0").at(Doing::Write, &self.scratch)?;
+        let found = read_directory(&dir, buffer).at(Doing::Read, &self.at(path))?;
+        let in_git = path.split(|b| *b == b'/').any(|name| name.eq_ignore_ascii_case(b".git"));
+        self.record(path, &found).at(Doing::Write, &self.scratch)?;
         for Found { name, kind } in found {
-            let length = text.len();
+            let length = path.len();
             if length > 0 {
-                text.push('/');
+                path.push(b'/');
             }
-            text.push_str(&String::from_utf8_lossy(&name));
+            path.extend_from_slice(&name);
             let kind =
-                if kind == FileType::Unknown { self.kind_of(&dir, &name, text)? } else { kind };
-            let masked = match self.policy.judge(text) {
-                Some(reason) => self.mask(&dir, &name, text, kind, reason)?,
+                if kind == FileType::Unknown { self.kind_of(&dir, &name, path)? } else { kind };
+            // A name that is not text is judged by what of it is.
+            let masked = match self.policy.judge(&String::from_utf8_lossy(path)) {
+                Some(reason) => self.mask(&dir, &name, path, kind, reason)?,
                 None if in_git && name == b"config" && kind == FileType::RegularFile => {
-                    self.scrub(text)?
+                    self.scrub(path)?
                 }
                 None => false,
             };
             if kind == FileType::Directory && !masked {
-                self.descend(&dir, &name, text, buffer, depth)?;
+                self.descend(&dir, &name, path, buffer, depth)?;
             }
-            text.truncate(length);
+            path.truncate(length);
         }
         Ok(())
+    }
+
+    fn at(&self, path: &[u8]) -> PathBuf {
+        self.root.join(std::ffi::OsStr::from_bytes(path))
+    }
+
+    fn record(&mut self, dir: &[u8], found: &[Found]) -> io::Result<()> {
+        self.names.write_all(dir)?;
+        self.names.write_all(b"\0")?;
+        for entry in found {
+            self.names.write_all(&entry.name)?;
+            self.names.write_all(b"\0")?;
+        }
+        self.names.write_all(b"\0")
     }
 
     fn descend(
         &mut self,
         dir: &OwnedFd,
         name: &[u8],
-        text: &mut String,
+        path: &mut Vec<u8>,
         buffer: &mut [MaybeUninit<u8>],
         depth: usize,
     ) -> Result<(), WorkspaceError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let name = std::ffi::OsStr::from_bytes(name);
         match rustix::fs::openat(dir, name, flags, Mode::empty()) {
-            Ok(below) => self.directory(below, text, buffer, depth.saturating_add(1)),
+            Ok(below) => self.directory(below, path, buffer, depth.saturating_add(1)),
             // Gone or replaced meanwhile, or closed to this user (and so, by the same bits, to its pods).
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
                 Ok(())
             }
             Err(rustix::io::Errno::ACCESS) => Ok(()),
-            Err(error) => Err(error).at(Doing::Read, &self.root.join(&*text)),
+            Err(error) => Err(error).at(Doing::Read, &self.at(path)),
         }
     }
 
-    fn kind_of(&self, dir: &OwnedFd, name: &[u8], text: &str) -> Result<FileType, WorkspaceError> {
+    fn kind_of(&self, dir: &OwnedFd, name: &[u8], path: &[u8]) -> Result<FileType, WorkspaceError> {
         let stat = stat_at(dir.as_fd(), std::ffi::OsStr::from_bytes(name))
-            .at(Doing::Read, &self.root.join(text))?;
+            .at(Doing::Read, &self.at(path))?;
         Ok(stat.map_or(FileType::Unknown, |s| FileType::from_raw_mode(s.st_mode)))
     }
 
@@ -147,12 +151,12 @@ impl Walk<'_> {
         &mut self,
         dir: &OwnedFd,
         name: &[u8],
-        text: &str,
+        bytes: &[u8],
         kind: FileType,
         reason: MaskReason,
     ) -> Result<bool, WorkspaceError> {
         let name = std::ffi::OsStr::from_bytes(name);
-        let path = TreePath::parse(text.as_bytes()).unwrap_or_default();
+        let path = TreePath::parse(bytes).unwrap_or_default();
         match kind {
             FileType::Symlink => {
                 self.mask_target(&path, reason);
@@ -163,7 +167,7 @@ impl Walk<'_> {
                 Ok(true)
             }
             _ => {
-                let stat = stat_at(dir.as_fd(), name).at(Doing::Read, &self.root.join(text))?;
+                let stat = stat_at(dir.as_fd(), name).at(Doing::Read, &self.at(bytes))?;
                 let linked = stat.is_some_and(|s| s.st_nlink > 1);
                 self.masks.push(Mask { path, reason, cover: Cover::File, linked });
                 Ok(true)
@@ -189,8 +193,8 @@ impl Walk<'_> {
     }
 
     /// Covers a git configuration that carries a credential with a copy without it.
-    fn scrub(&mut self, text: &str) -> Result<bool, WorkspaceError> {
-        let Some(path) = TreePath::parse(text.as_bytes()) else { return Ok(false) };
+    fn scrub(&mut self, bytes: &[u8]) -> Result<bool, WorkspaceError> {
+        let Some(path) = TreePath::parse(bytes) else { return Ok(false) };
         let at = self.root.join(path.as_path());
         let Some(stat) = self.tree.stat(&path).at(Doing::Read, &at)? else { return Ok(false) };
         let too_large = u64::try_from(stat.st_size).unwrap_or(0) > GIT_CONFIG_BYTES;
