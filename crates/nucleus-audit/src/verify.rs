@@ -126,7 +126,7 @@ fn calls(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     if report.interrupted_total == 0 {
         return writeln!(out, "✓ Every intent has its outcome");
     }
-    writeln!(out, "– {} calls were interrupted: intent without outcome", report.interrupted_total)?;
+    writeln!(out, "– Interrupted, intent without outcome: {}", report.interrupted_total)?;
     for call in report.interrupted.iter().take(20) {
         writeln!(out, "    entry {} request {}", call.sequence, escaped(&call.request_id))?;
     }

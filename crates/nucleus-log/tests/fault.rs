@@ -248,11 +248,17 @@ fn after_kill_9_nothing_durable_is_lost_and_the_log_goes_on() {
             .spawn()
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
+        let (first, began) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
             let lines = out.lines().map_while(Result::ok);
-            lines.filter_map(|l| l.strip_prefix("durable ")?.parse::<u64>().ok()).max()
+            let durable = lines.filter_map(|l| l.strip_prefix("durable ")?.parse::<u64>().ok());
+            durable.inspect(|sequence| first.send(*sequence).unwrap_or_default()).max()
         });
-        std::thread::sleep(Duration::from_millis(20 + round * 7 % 60));
+        // Four times out of five while it writes, else while it starts, creates or recovers.
+        if round % 5 != 0 {
+            began.recv_timeout(Duration::from_secs(60)).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(round * 7 % 40));
         child.kill().unwrap();
         child.wait().unwrap();
         durable = durable.max(reader.join().unwrap().unwrap_or(0));
