@@ -376,26 +376,43 @@ fn attach(tree: BorrowedFd<'_>, top: BorrowedFd<'_>, inside: &str, directory: bo
 }
 
 /// Opens a path of the new root, making what is missing: parents as directories, the last as asked.
-/// Refuses symbolic links, which in a persistent home could be the agent's.
+///
+/// No symbolic link is followed. In a persistent home or cache the agent may have put a link or a file in the way:
+/// it goes, because what the host places there comes first.
 fn locate(top: BorrowedFd<'_>, inside: &str, directory: bool) -> Built<OwnedFd> {
     let mut current = rustix::io::fcntl_dupfd_cloexec(top, 3).map_err(os(Step::Make, inside))?;
     let mut parts = inside.split('/').filter(|part| !part.is_empty()).peekable();
     while let Some(part) = parts.next() {
-        let last = parts.peek().is_none();
-        let next = match open_beneath(current.as_fd(), part) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if last && !directory {
-                    make_empty(current.as_fd(), part)?;
-                } else {
-                    make_directory(current.as_fd(), part)?;
+        let as_directory = parts.peek().is_some() || directory;
+        current = match open_kind(current.as_fd(), part, as_directory) {
+            Ok(next) => next,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    remove(current.as_fd(), part, AtFlags::empty())?;
                 }
-                open_beneath(current.as_fd(), part)
+                if as_directory {
+                    make_directory(current.as_fd(), part)?;
+                } else {
+                    make_empty(current.as_fd(), part)?;
+                }
+                open_kind(current.as_fd(), part, as_directory).map_err(at(Step::Make, inside))?
             }
-            other => other,
         };
-        current = next.map_err(at(Step::Make, inside))?;
     }
     Ok(current)
+}
+
+/// Opens one name as a directory, or as something that is neither a directory nor a link.
+fn open_kind(directory: BorrowedFd<'_>, name: &str, as_directory: bool) -> io::Result<OwnedFd> {
+    let found = open_beneath(directory, name)?;
+    let stat = rustix::fs::fstat(&found)?;
+    match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+        rustix::fs::FileType::Directory if as_directory => Ok(found),
+        rustix::fs::FileType::Directory => Err(rustix::io::Errno::ISDIR.into()),
+        rustix::fs::FileType::Symlink => Err(rustix::io::Errno::LOOP.into()),
+        _ if as_directory => Err(rustix::io::Errno::NOTDIR.into()),
+        _ => Ok(found),
+    }
 }
 
 fn open_beneath(directory: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {

@@ -354,7 +354,7 @@ fn masked_proc(stage: &Stage) -> Outcome {
     if std::env::var("MASKED").is_err() {
         stage.clear();
         let words: Vec<String> = std::env::args().collect();
-        let script = "mount --bind /dev/null /proc/kcore && exec \"$@\"";
+        let script = "mount --bind /dev/null /proc/version && exec \"$@\"";
         let output = std::process::Command::new("unshare")
             .args(["-m", "sh", "-c", script, "sh"])
             .args(words)
@@ -610,11 +610,17 @@ fn agent_pod(stage: &Stage) -> Outcome {
     let home = stage.directory.join("agent-home");
     fs::create_dir(&home).expect("home");
     fs::write(home.join("settings"), "mine").expect("settings");
+    // What an agent of an earlier task may have left in the way of the host's own mounts.
+    std::os::unix::fs::symlink(&stage.outside, home.join(".agent")).expect("link");
+    fs::create_dir(home.join("d")).expect("directory");
+    std::os::unix::fs::symlink(stage.canary(), home.join("d/context")).expect("link");
     if stage.ids.base.is_some() {
-        std::os::unix::fs::chown(&home, Some(stage.ids.uid), Some(stage.ids.gid)).expect("owner");
+        for path in [&home, &home.join("d")] {
+            std::os::unix::fs::chown(path, Some(stage.ids.uid), Some(stage.ids.gid)).expect("owner");
+        }
     }
     let script = format!(
-        "cat CLAUDE.md docs/AGENTS.md; cat ~/settings; echo kept > ~/made; \
+        "cat CLAUDE.md docs/AGENTS.md; cat ~/settings; cat ~/.agent/skill ~/d/context; echo kept > ~/made; \
          cat plain.txt && echo BROKEN plain; echo x > f && echo BROKEN write; \
          echo x > CLAUDE.md && echo BROKEN context; ls {0}; \
          /opt/nucleus/attack unix {DOOR}; /opt/nucleus/attack tcp 3128 0; getent hosts example.com; true",
@@ -639,11 +645,23 @@ fn agent_pod(stage: &Stage) -> Outcome {
                     ("CLAUDE.md".into(), b"context one\n".to_vec()),
                     ("docs/AGENTS.md".into(), b"context two\n".to_vec()),
                 ],
-                binds: vec![RoBind {
-                    host: stage.directory.join("attack"),
-                    inside: "/opt/nucleus/attack".into(),
-                    directory: false,
-                }],
+                binds: vec![
+                    RoBind {
+                        host: stage.directory.join("attack"),
+                        inside: "/opt/nucleus/attack".into(),
+                        directory: false,
+                    },
+                    RoBind {
+                        host: stage.workspace.join("plain.txt"),
+                        inside: "/home/agent/.agent/skill".into(),
+                        directory: false,
+                    },
+                    RoBind {
+                        host: stage.workspace.join("plain.txt"),
+                        inside: "/home/agent/d/context".into(),
+                        directory: false,
+                    },
+                ],
                 door: true,
                 gate_port: Some(3128),
                 dns: true,
@@ -664,7 +682,8 @@ fn agent_pod(stage: &Stage) -> Outcome {
         && door.accept().is_ok()
         && gate.accept().is_ok()
         && asked.join().expect("asked")
-        && text.contains("context one\ncontext two\nmine")
+        && text.contains("context one\ncontext two\nmineplain\nplain\n")
+        && !stage.outside.join("skill").exists()
         // The only successes are the two connections that are meant to work.
         && text.matches("BROKEN").count() == 2
         && text.contains("BROKEN connect")
