@@ -104,7 +104,10 @@ mod tests {
         .unwrap();
         has_started.recv().unwrap();
         let count = Arc::clone(&done);
-        pool.submit(move || drop(count.fetch_add(1, Ordering::SeqCst))).unwrap();
+        pool.submit(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap();
         assert_eq!(pool.submit(|| {}), Err(Busy));
         go.send(()).unwrap();
         drop(pool);

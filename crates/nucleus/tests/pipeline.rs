@@ -1,5 +1,7 @@
 //! The seven rooms from outside, with fake pods and a real log.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "pipeline/approvals.rs"]
 mod approvals;
 #[path = "pipeline/calls.rs"]

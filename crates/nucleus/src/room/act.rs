@@ -2,6 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use lattice_guard::{Action, Envelope, Level, Operation, Permit, RelPath, Risk};
+use nucleus_sys::weaken::{self, Weak};
 use nucleus_wire::tool::{ApprovalsStatus, ToolCall};
 
 use super::record::Recorded;
@@ -118,6 +119,10 @@ impl PathGuard for Guard<'_> {
     }
 
     fn visible(&self, path: &RelPath) -> bool {
+        // Test builds only: searches that ask no policy about what they find.
+        if weaken::off(Weak::PathPolicy) {
+            return self.operation.is_some();
+        }
         self.operation.is_some_and(|operation| {
             self.envelope.admits_path(operation, path).is_ok() && self.asks_nobody(operation, path)
         })

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::Read;
 
 use lattice_guard::{Action, Operation, RelPath, Request, ResolvedProgram, split_command};
+use nucleus_sys::weaken::{self, Weak};
 use nucleus_wire::display::escape_short;
 use nucleus_wire::tool::{CommandInput, ToolCall, ToolName};
 use rustix::fs::OFlags;
@@ -90,6 +91,10 @@ fn subject(call: &ToolCall, argv: &[String], sandbox: &Sandbox) -> Result<Subjec
     let inner = &*sandbox.inner;
     let resolver = Resolver::new(&inner.workspace);
     let real = |path: &RelPath| {
+        // Test builds only: judged by the name as written, which is what this resolution prevents.
+        if weaken::off(Weak::PathPolicy) || weaken::off(Weak::Resolver) {
+            return Ok(path.clone());
+        }
         resolver.locate(in_pod(path.as_str())).and_then(|located| rel_path(located.real))
     };
     let action = match call {

@@ -1,6 +1,6 @@
 // Only the decision makes a permitted call.
 fn forge(identified: nucleus::room::Identified) -> nucleus::room::Permitted {
-    nucleus::room::Permitted { identified, clearance: () }
+    nucleus::room::Permitted { identified, clearance: loop {} }
 }
 
 fn main() {

@@ -1,3 +1,5 @@
+//! A call through all seven rooms.
+
 use nucleus::room::{Asked, NotRecorded, Parsed, Ruling};
 use nucleus::{Caller, Cancel, Executor, NoProgress, ToolResult};
 
@@ -13,14 +15,12 @@ fn walk(parsed: Parsed, caller: &Caller, executor: &Executor) -> Option<ToolResu
     };
     let reserved = permitted.reserve(executor).ok()?;
     match reserved.record(executor) {
-        Ok(recorded) => {
-            Some(recorded.act(executor, &Cancel::new(), &NoProgress).settle(executor))
-        }
+        Ok(recorded) => Some(recorded.act(executor, &Cancel::new(), &NoProgress).settle(executor)),
         Err(NotRecorded::Denied(denied)) => Some(denied.settle(executor)),
         Err(NotRecorded::Stale(_)) => None,
     }
 }
 
-fn main() {
+pub(crate) fn main() {
     let _ = walk;
 }

@@ -219,7 +219,7 @@ pub(crate) fn events(log: &Path) -> Vec<Event> {
     text.lines()
         .map(|line| {
             let entry: Value = serde_json::from_str(line).unwrap();
-            Event(entry["event"].as_object().unwrap().clone())
+            Event(entry.get("event").unwrap().as_object().unwrap().clone())
         })
         .collect()
 }
