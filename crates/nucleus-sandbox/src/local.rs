@@ -445,8 +445,7 @@ fn lock_caches(spec: &SessionSpec) -> Result<(PathBuf, Option<File>), SandboxErr
 /// A memory limit above what the host has would protect nobody: a quarter stays for the host.
 fn within_host(limits: Limits) -> Limits {
     let info = rustix::system::sysinfo();
-    let total = u64::try_from(info.totalram).unwrap_or(u64::MAX);
-    let total = total.saturating_mul(u64::from(info.mem_unit));
+    let total = info.totalram.saturating_mul(u64::from(info.mem_unit));
     let most = (total / 4).saturating_mul(3);
     Limits { memory_bytes: limits.memory_bytes.min(most), ..limits }
 }

@@ -8,8 +8,16 @@
     reason = "a test with its own harness, which the lint does not know for one"
 )]
 
+#[path = "walls/agent.rs"]
+mod agent;
+#[path = "walls/attack.rs"]
+mod attack;
 #[path = "walls/harness.rs"]
 mod harness;
+#[path = "walls/host.rs"]
+mod host;
+#[path = "walls/life.rs"]
+mod life;
 #[path = "walls/rows.rs"]
 mod rows;
 #[path = "walls/stage.rs"]
