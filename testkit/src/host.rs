@@ -172,6 +172,12 @@ impl Host {
         command
     }
 
+    /// Where a program of the installation is.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bins.join(name)
+    }
+
     /// `nucleus` with these arguments, to its end.
     pub fn nucleus<S: AsRef<OsStr>>(&self, args: &[S]) -> Outcome {
         let mut command = self.command("nucleus");

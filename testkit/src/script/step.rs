@@ -46,7 +46,7 @@ pub(super) fn perform(action: &Action, client: &mut Option<DoorClient>) -> std::
 /// A line that names an action.
 pub(super) fn describe(action: &Action) -> String {
     match action {
-        Action::Tool { name, args } => format!("{name} {args}"),
+        Action::Tool { name, args } => cut(&format!("{name} {args}")),
         Action::Shell(text) => format!("own shell: {text}"),
         Action::Model(_) => "model request".to_owned(),
         Action::Gate { method, path } => format!("gate {method} {path}"),
@@ -54,6 +54,16 @@ pub(super) fn describe(action: &Action) -> String {
         Action::Connect(address) => format!("connect {address}"),
         Action::Sleep(ms) => format!("sleep {ms} ms"),
     }
+}
+
+/// The beginning of a long line.
+fn cut(line: &str) -> String {
+    const CHARS_MAX: usize = 400;
+    let mut shown: String = line.chars().take(CHARS_MAX).collect();
+    if shown.len() < line.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn tool_result(response: &Value) -> (Ending, String) {

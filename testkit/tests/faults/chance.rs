@@ -6,13 +6,13 @@ use std::time::Duration;
 const SEED: &str = "NUCLEUS_TEST_SEED";
 
 /// A generator of random numbers (xorshift*), good enough to choose moments.
-pub struct Chance {
+pub(crate) struct Chance {
     state: u64,
 }
 
 impl Chance {
     /// Seeded by `NUCLEUS_TEST_SEED` or the clock; the seed is printed.
-    pub fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let given = std::env::var(SEED).ok().and_then(|text| text.parse().ok());
         let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |t| t.as_micros());
         let seed = given.unwrap_or_else(|| u64::try_from(clock()).unwrap_or(1)).max(1);
@@ -21,7 +21,7 @@ impl Chance {
     }
 
     /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
@@ -29,7 +29,7 @@ impl Chance {
     }
 
     /// A time below `bound`.
-    pub fn time(&mut self, bound: Duration) -> Duration {
+    pub(crate) fn time(&mut self, bound: Duration) -> Duration {
         Duration::from_micros(self.below(u64::try_from(bound.as_micros()).unwrap_or(u64::MAX)))
     }
 }

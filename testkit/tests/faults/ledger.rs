@@ -9,20 +9,20 @@ use crate::work::{ROUNDS, written};
 
 /// The calls of a log.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Tool and target of every intent.
-    pub intents: Vec<(String, String)>,
+    pub(crate) intents: Vec<(String, String)>,
     /// Those whose outcome says that they succeeded.
-    pub succeeded: Vec<(String, String)>,
+    pub(crate) succeeded: Vec<(String, String)>,
     /// Complete lines.
-    pub entries: usize,
+    pub(crate) entries: usize,
     /// The task recorded that its changes are about to be carried over.
-    pub apply_begun: bool,
+    pub(crate) apply_begun: bool,
 }
 
 impl Ledger {
     /// Reads the complete lines of a log.
-    pub fn read(log: &Path) -> Self {
+    pub(crate) fn read(log: &Path) -> Self {
         let text = std::fs::read(log).unwrap_or_default();
         let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
         Self::of(lines.map(|line| serde_json::from_slice(line).expect("a complete line is JSON")))
@@ -36,7 +36,7 @@ impl Ledger {
             let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
             let call = (text("tool"), text("target"));
             match (text("phase").as_str(), text("result").as_str()) {
-                ("intent", _) if text("type") == "workspace_apply" => ledger.apply_begun = true,
+                _ if text("type") == "workspace_apply" => ledger.apply_begun = true,
                 ("intent", _) => ledger.intents.push(call),
                 // A job that was stopped may have been stopped before it did anything.
                 ("outcome", "success") if event["detail"]["exit_signal"].is_null() => ledger.succeeded.push(call),
@@ -47,7 +47,7 @@ impl Ledger {
     }
 
     /// Every effect in `upper` that no intent announces, and every success that left no effect.
-    pub fn contradictions(&self, upper: &BTreeMap<String, Option<Vec<u8>>>) -> Vec<String> {
+    pub(crate) fn contradictions(&self, upper: &BTreeMap<String, Option<Vec<u8>>>) -> Vec<String> {
         let mut found = Vec::new();
         let intended = |tool: &str, target: &str| {
             self.intents.iter().filter(|(t, at)| t == tool && at.contains(target)).count()

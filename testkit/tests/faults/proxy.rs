@@ -1,6 +1,6 @@
 //! `kill -9` of the enforcement process, two hundred times.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -93,6 +93,7 @@ fn undisturbed(host: &Host) -> (Duration, u64) {
     let ledger = Ledger::read(&host.logs()[0]);
     assert_eq!(ledger.intents.len(), work::ROUNDS * 5, "{outcome}");
     assert_eq!(ledger.contradictions(&changed(host)), Vec::<String>::new());
+    assert!(ledger.apply_begun, "{outcome}");
     assert_ne!(work::tree(&host.workspace()), work::before());
     (length, u64::try_from(ledger.entries).unwrap())
 }
@@ -124,14 +125,15 @@ fn once(host: &Host, moment: Moment, chance: &mut Chance, tally: &mut Tally) {
     let whole = work::merged(&upper);
     let now = work::tree(&host.workspace());
     assert_mixed(&now, &whole, &context);
+    let announced = ledger.as_ref().is_some_and(|ledger| ledger.apply_begun);
+    assert!(announced || (now == work::before() && !journal), "the workspace was written before the log said so\n{context}");
     match (journal, now == work::before(), ledger) {
         (true, ..) => tally.in_apply += 1,
         (false, false, _) => tally.after_apply += 1,
         (false, true, None) => tally.before_log += 1,
         (false, true, Some(_)) => tally.in_calls += 1,
     }
-    // An apply that had begun may be finished or undone by a discard; otherwise the workspace is the old one.
-    let resolution = resolve(host, chance.below(4) == 0 && !journal, &whole, &context);
+    let resolution = resolve(host, chance.below(4) == 0, journal, &whole, &context);
     *tally.resolved.entry(resolution).or_default() += 1;
     assert_eq!(witness.left(Duration::ZERO), [], "{context}");
 }
@@ -160,7 +162,7 @@ fn lines(log: &Path) -> usize {
     std::fs::read(log).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count()
 }
 
-pub fn nothing_left(host: &Host, witness: &Witness, context: &str) {
+pub(crate) fn nothing_left(host: &Host, witness: &Witness, context: &str) {
     assert_eq!(witness.left(PATIENCE), [], "{context}");
     let left = leftovers(host.place(), PATIENCE);
     let left: Vec<_> = left.iter().filter(|left| !matches!(left, testkit::host::Leftover::ControlGroup(_))).collect();
@@ -204,7 +206,7 @@ fn logged(host: &Host, upper: &BTreeMap<String, Option<Vec<u8>>>, tally: &mut Ta
 }
 
 /// Every file of the workspace is whole: as it was, or as the task left it.
-pub fn assert_mixed(now: &Tree, whole: &Tree, context: &str) {
+pub(crate) fn assert_mixed(now: &Tree, whole: &Tree, context: &str) {
     let before = work::before();
     for (path, content) in now.iter().filter(|(path, _)| !path.starts_with(".nucleus-apply-")) {
         let known = [before.get(path), whole.get(path)].contains(&Some(content));
@@ -216,13 +218,18 @@ pub fn assert_mixed(now: &Tree, whole: &Tree, context: &str) {
 }
 
 /// The user takes the changes or throws them away.
-fn resolve(host: &Host, discard: bool, whole: &Tree, context: &str) -> &'static str {
+fn resolve(host: &Host, discard: bool, journal: bool, whole: &Tree, context: &str) -> &'static str {
     let before = work::tree(&host.workspace());
     let outcome = if discard { host.nucleus(&["discard"]) } else { host.nucleus(&["apply"]) };
     let after = work::tree(&host.workspace());
     let context = format!("{context}\n--- then\n{outcome}");
     let said = |text: &str| outcome.says(text);
     match outcome.code {
+        // An apply that had begun is finished or undone first.
+        Some(0) if discard && journal => {
+            assert!(after == *whole || after == work::before(), "{context}");
+            "discarded in an apply"
+        }
         Some(0) if discard => {
             assert_eq!(work::difference(&after, &before), Vec::<String>::new(), "{context}");
             "discarded"
@@ -258,8 +265,8 @@ fn a_half_written_file_is_found() {
     assert!(std::panic::catch_unwind(|| assert_mixed(&lost, &work::before(), "")).is_err());
 }
 
-/// Shows an outcome beside what the verifier says, for other suites of this file's kind.
-pub fn verified(host: &Host, context: &Outcome) {
+/// Every log of the host verifies; a torn tail counts.
+pub(crate) fn verified(host: &Host, context: &Outcome) {
     for log in host.logs() {
         let verdict = host.verify(&log);
         assert!(matches!(verdict.code, Some(0 | 11)), "{verdict}\n{context}");

@@ -9,15 +9,15 @@ use testkit::host::Host;
 use testkit::script::{Action, Script, Step};
 
 /// Rounds of the script; each makes one call of every kind that has an effect.
-pub const ROUNDS: usize = 6;
+pub(crate) const ROUNDS: usize = 6;
 /// Size of the written files: large enough to be caught half-written.
 const WRITTEN_BYTES: usize = 300_000;
 
 /// Files by path.
-pub type Tree = BTreeMap<String, Vec<u8>>;
+pub(crate) type Tree = BTreeMap<String, Vec<u8>>;
 
 /// The workspace before the task.
-pub fn before() -> Tree {
+pub(crate) fn before() -> Tree {
     let mut tree = Tree::new();
     tree.insert("README.md".to_owned(), b"# A repository\n".to_vec());
     tree.insert("counter.txt".to_owned(), b"version 0\n".to_vec());
@@ -29,21 +29,21 @@ pub fn before() -> Tree {
 }
 
 /// Puts a tree into the workspace.
-pub fn fill(host: &Host, tree: &Tree) {
+pub(crate) fn fill(host: &Host, tree: &Tree) {
     for (path, content) in tree {
         host.file(path, content);
     }
 }
 
 /// Content of the file that `write` makes in a round.
-pub fn written(round: usize) -> Vec<u8> {
+pub(crate) fn written(round: usize) -> Vec<u8> {
     let mut content = format!("round {round}\n").into_bytes();
     content.resize(WRITTEN_BYTES, b'n');
     content
 }
 
 /// The script: writes, edits, commands and background jobs.
-pub fn script() -> Script {
+pub(crate) fn script() -> Script {
     let call = |name: &str, args: serde_json::Value| Step {
         action: Some(Action::Tool { name: name.to_owned(), args }),
         measure: true,
@@ -63,7 +63,7 @@ pub fn script() -> Script {
 }
 
 /// The regular files of a directory, by path; `None` for what an overlay marks as deleted.
-pub fn files(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
+pub(crate) fn files(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![root.to_path_buf()];
     while let Some(dir) = dirs.pop() {
@@ -84,13 +84,13 @@ pub fn files(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
 }
 
 /// The tree of a workspace as it is.
-pub fn tree(workspace: &Path) -> Tree {
+pub(crate) fn tree(workspace: &Path) -> Tree {
     files(workspace).into_iter().filter_map(|(path, content)| Some((path, content?))).collect()
 }
 
 /// What the workspace is to become: the old tree with the upper layer over it. Half-written temporaries of a killed
 /// enforcement process are no changes of the task.
-pub fn merged(upper: &BTreeMap<String, Option<Vec<u8>>>) -> Tree {
+pub(crate) fn merged(upper: &BTreeMap<String, Option<Vec<u8>>>) -> Tree {
     let mut tree = before();
     for (path, content) in upper.iter().filter(|(path, _)| !is_temporary(path)) {
         match content {
@@ -102,7 +102,7 @@ pub fn merged(upper: &BTreeMap<String, Option<Vec<u8>>>) -> Tree {
 }
 
 /// Names of both trees whose content differs.
-pub fn difference(a: &Tree, b: &Tree) -> Vec<String> {
+pub(crate) fn difference(a: &Tree, b: &Tree) -> Vec<String> {
     let names = a.keys().chain(b.keys());
     let differs = |name: &&String| a.get(*name) != b.get(*name);
     let mut names: Vec<String> = names.filter(differs).cloned().collect();
