@@ -202,8 +202,13 @@ impl EventLoop {
     fn lost(&mut self, why: &str) -> CliFailure {
         let _gone = self.proxy.kill();
         let _status = self.proxy.wait();
-        CliFailure::unavailable(format!("the enforcement process is gone: {why}")).hint(
-            "every pod of the task died with it; nothing was written to the workspace\n\
+        let failure = if self.interrupts > 1 {
+            CliFailure::interrupted("killed before the task could end in order")
+        } else {
+            CliFailure::unavailable(format!("the enforcement process is gone: {why}"))
+        };
+        failure.hint(
+            "every pod of the task died with it; changes that were being written to the workspace are finished or undone by the next command\n\
              keep what the agent did with `nucleus apply`, look at it with `nucleus review`, or drop it with `nucleus discard`",
         )
     }

@@ -2,10 +2,13 @@
 
 use nucleus_wire::control::{Failure, FailureClass};
 
+/// Exit code of a task that the user ended, as a shell reports SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// A failure with what to do about it.
 #[derive(Debug)]
 pub(crate) struct CliFailure {
-    class: FailureClass,
+    code: u8,
     message: String,
     hint: Option<String>,
 }
@@ -13,27 +16,32 @@ pub(crate) struct CliFailure {
 impl CliFailure {
     /// Wrong use of the command line or the workspace.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Usage, message: message.into(), hint: None }
+        Self { code: FailureClass::Usage.exit_code(), message: message.into(), hint: None }
     }
 
     /// A file that should hold policy or configuration does not.
     pub(crate) fn policy(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Policy, message: message.into(), hint: None }
+        Self { code: FailureClass::Policy.exit_code(), message: message.into(), hint: None }
     }
 
     /// The host did not give what is needed.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Unavailable, message: message.into(), hint: None }
+        Self { code: FailureClass::Unavailable.exit_code(), message: message.into(), hint: None }
     }
 
     /// The host cannot isolate as asked.
     pub(crate) fn isolation(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Isolation, message: message.into(), hint: None }
+        Self { code: FailureClass::Isolation.exit_code(), message: message.into(), hint: None }
     }
 
     /// A defect of Nucleus itself.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Internal, message: message.into(), hint: None }
+        Self { code: FailureClass::Internal.exit_code(), message: message.into(), hint: None }
+    }
+
+    /// The user ended it at once.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self { code: INTERRUPTED, message: message.into(), hint: None }
     }
 
     /// Adds what to do about it.
@@ -45,7 +53,7 @@ impl CliFailure {
 
     /// The process exit code.
     pub(crate) fn exit_code(&self) -> u8 {
-        self.class.exit_code()
+        self.code
     }
 
     /// The text for standard error.
@@ -64,6 +72,6 @@ impl CliFailure {
 
 impl From<Failure> for CliFailure {
     fn from(failure: Failure) -> Self {
-        Self { class: failure.class, message: failure.message, hint: failure.hint }
+        Self { code: failure.class.exit_code(), message: failure.message, hint: failure.hint }
     }
 }

@@ -11,7 +11,7 @@ use crate::agent;
 use crate::args::{Agent, RunArgs};
 use crate::environment::Environment;
 use crate::events::{EventLoop, Output};
-use crate::failure::CliFailure;
+use crate::failure::{CliFailure, INTERRUPTED};
 use crate::prompt::Prompt;
 use crate::proxy::{self, Proxy};
 use crate::screen::{Screen, Verbosity};
@@ -63,7 +63,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
 /// The payload's own code, or what ended it.
 fn exit_code(summary: &Summary) -> u8 {
     match (summary.ending.as_str(), summary.exit_code) {
-        ("interrupted", _) => 130,
+        ("interrupted", _) => INTERRUPTED,
         ("timed_out", _) => 124,
         (_, Some(code)) => u8::try_from(code & 0xff).unwrap_or(1),
         (_, None) => 137,

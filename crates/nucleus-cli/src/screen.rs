@@ -197,7 +197,7 @@ impl Screen {
         self.line(&format!("  verify    nucleus-audit verify {}", summary.log.display()));
         if !summary.held.is_empty() || !summary.conflicts.is_empty() {
             self.line(&format!("  next      nucleus review {}", summary.session));
-        } else if summary.ending == "interrupted" {
+        } else if summary.ending != "finished" {
             self.line(&format!("  next      nucleus apply|review|discard {}", summary.session));
         }
     }

@@ -32,6 +32,11 @@ impl Ending {
         }
     }
 
+    /// The payload came to an end of its own. What was killed on the way is kept for the user to judge.
+    fn is_complete(&self) -> bool {
+        matches!(self, Self::Finished(Some(end)) if *end != PodEnd::Killed)
+    }
+
     fn exit_code(&self) -> Option<i32> {
         match self {
             Self::Finished(Some(PodEnd::Code(code))) => Some(*code),
@@ -52,12 +57,14 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
     executor.sandbox().finish();
     egress.finish();
     let dead = session.driver.kill_all();
-    let applied = match (&ending, dead) {
-        (Ending::Finished(_), Ok(())) => {
+    // The workspace is written like anything else: only what is in the log first takes place.
+    let announced = if ending.is_complete() && dead.is_ok() { Some(record_apply(&recorder)) } else { None };
+    let applied = match &announced {
+        Some(Ok(())) => {
             let options = ApplyOptions { review: spec.review, hold: &|path| withhold.hold(path) };
             workspace::apply(&mut session.session, &session.lock, &options).map(Some)
         }
-        _ => Ok(None),
+        Some(Err(_)) | None => Ok(None),
     };
     let kept = match &applied {
         Ok(Some(_)) => Ok(()), // apply itself says how far the session is
@@ -66,6 +73,7 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
     let report = applied.as_ref().ok().and_then(Option::as_ref);
     record_end(&recorder, &ending, report);
     let closed = session.writer.close();
+    announced.transpose()?;
     let report = applied.as_ref().map_err(session::workspace_failure)?.as_ref();
     kept.map_err(|error| session::workspace_failure(&error))?;
     let booked = budget.booked();
@@ -90,6 +98,15 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
             .entries,
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         enforcement: session::enforcement(&session.handles.enforcement),
+    })
+}
+
+fn record_apply(recorder: &nucleus::Recorder) -> Result<(), Failure> {
+    let event = recorder.event("workspace_apply");
+    recorder.append(&event, nucleus_log::Durability::Durable).map(|_| ()).map_err(|error| Failure {
+        class: FailureClass::Unavailable,
+        message: format!("nothing was written to the workspace, because the log cannot be written: {error}"),
+        hint: Some("the session is kept: free space or repair the state directory, then `nucleus apply` or `nucleus review`".to_owned()),
     })
 }
 

@@ -209,6 +209,12 @@ pub(crate) fn workspace_failure(error: &WorkspaceError) -> Failure {
     Failure { class: FailureClass::Unavailable, message: error.to_string(), hint: None }
 }
 
+/// An error with everything that caused it, for the user.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// An IO failure of `what`.
 pub(crate) fn io_failure(what: &str, error: &std::io::Error) -> Failure {
     Failure { class: FailureClass::Unavailable, message: format!("{what}: {error}"), hint: None }

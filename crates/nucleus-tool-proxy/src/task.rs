@@ -151,12 +151,16 @@ fn start_command(
             }
         }
     };
-    let unavailable = |error: &dyn std::fmt::Display| Failure {
+    let unavailable = |error: &dyn std::error::Error| Failure {
         class: FailureClass::Unavailable,
-        message: error.to_string(),
+        message: session::with_causes(error),
         hint: None,
     };
-    let spec = ticket.take_spec().ok_or_else(|| unavailable(&"the command was admitted twice"))?;
+    let spec = ticket.take_spec().ok_or_else(|| Failure {
+        class: FailureClass::Internal,
+        message: "the command was admitted twice".to_owned(),
+        hint: None,
+    })?;
     let (stdout, stdout_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
     let (stderr, stderr_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
     let pod = task.runner.spawn(spec, stdout_writer, stderr_writer).map_err(|error| unavailable(&error))?;
