@@ -30,7 +30,8 @@ impl Proxy {
             |error: std::io::Error| CliFailure::unavailable(format!("cannot start {}: {error}", program.display()));
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let mut command = Command::new(program);
-        command.env_clear().process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
+        clear(&mut command);
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
         #[cfg(feature = "weaken")]
         if let Some(value) = std::env::var_os(nucleus_sys::weaken::VARIABLE) {
             command.env(nucleus_sys::weaken::VARIABLE, value);
@@ -102,6 +103,18 @@ pub(crate) fn companion(dir: &Path, name: &str) -> Result<PathBuf, CliFailure> {
     }
     Err(CliFailure::usage(format!("{name} is not installed beside nucleus (looked in {})", dir.display()))
         .hint(format!("install it from the same source: cargo install {name}")))
+}
+
+#[cfg(not(feature = "weaken"))]
+fn clear(command: &mut Command) {
+    command.env_clear();
+}
+
+#[cfg(feature = "weaken")]
+fn clear(command: &mut Command) {
+    if !nucleus_sys::weaken::off(nucleus_sys::weaken::Weak::Env) {
+        command.env_clear();
+    }
 }
 
 fn inherit(fd: impl AsFd) -> std::io::Result<()> {

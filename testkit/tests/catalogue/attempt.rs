@@ -9,7 +9,7 @@ use testkit::script::{Action, Script, Step};
 
 /// What an attack came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub(crate) enum Attempt {
     /// The canary was hit.
     Worked,
     /// It was held; the text shows how.
@@ -18,7 +18,7 @@ pub enum Attempt {
 
 impl Attempt {
     /// Worked when `hit`.
-    pub fn when(hit: bool, evidence: impl ToString) -> Self {
+    pub(crate) fn when(hit: bool, evidence: impl ToString) -> Self {
         if hit { Self::Worked } else { Self::Held(evidence.to_string()) }
     }
 }
@@ -27,18 +27,29 @@ impl Attempt {
 ///
 /// `layers` are switches of the test builds. Some rows need more switched off for the attack to have anything
 /// to reach (`beside`): those layers do not hold the row themselves.
-pub fn row(test: &str, layers: &[&str], beside: &[&str], attack: impl Fn(&Host) -> Attempt) {
+pub(crate) fn row(test: &str, layers: &[&str], beside: &[&str], attack: impl Fn(&Host) -> Attempt) {
+    row_for(test, |_| layers.to_vec(), beside, attack);
+}
+
+/// As [`row`], where accounts have different layers: control groups are root's here.
+pub(crate) fn row_for<'a>(
+    test: &str,
+    layers_of: impl Fn(Account) -> Vec<&'a str>,
+    beside: &[&str],
+    attack: impl Fn(&Host) -> Attempt,
+) {
     let (Some(bins), Some(weakened)) = (programs(test), weakened_programs(test)) else { return };
     for account in Account::all() {
+        let layers = layers_of(account);
         let as_built = attack(&prepared(Host::new(&bins, account)));
         assert!(matches!(as_built, Attempt::Held(_)), "{test}: the attack worked as {account:?}");
-        let all = off(layers, beside);
+        let all = off(&layers, beside);
         let control = attack(&prepared(Host::weakened(&weakened, account, &all)));
         assert_eq!(control, Attempt::Worked, "{test}: the control is green with {all} off as {account:?}: the test shows nothing");
         if layers.len() < 2 {
             continue;
         }
-        for alone in layers {
+        for alone in &layers {
             let others: Vec<&str> = layers.iter().copied().filter(|layer| layer != alone).collect();
             let switched = off(&others, beside);
             let held = attack(&prepared(Host::weakened(&weakened, account, &switched)));
@@ -72,7 +83,7 @@ fn attack_program() -> &'static Path {
 }
 
 /// Runs the attack program in a tool pod.
-pub fn run_attack(host: &Host, args: &[&str]) -> Attempt {
+pub(crate) fn run_attack(host: &Host, args: &[&str]) -> Attempt {
     let mut argv = vec!["./attack"];
     argv.extend(args);
     let outcome = host.run(&argv);
@@ -82,16 +93,16 @@ pub fn run_attack(host: &Host, args: &[&str]) -> Attempt {
 }
 
 /// A tool call of a script.
-pub fn call(name: &str, args: serde_json::Value) -> Step {
+pub(crate) fn call(name: &str, args: serde_json::Value) -> Step {
     Step { action: Some(Action::Tool { name: name.to_owned(), args }), ..Step::default() }
 }
 
 /// A command of the agent's own shell.
-pub fn own_shell(text: &str) -> Step {
+pub(crate) fn own_shell(text: &str) -> Step {
     Step { action: Some(Action::Shell(text.to_owned())), ..Step::default() }
 }
 
 /// A script of these steps.
-pub fn script(steps: Vec<Step>) -> Script {
+pub(crate) fn script(steps: Vec<Step>) -> Script {
     Script { steps }
 }

@@ -67,7 +67,7 @@ fn row_76_names_cannot_forge_log_lines() {
 
 #[test]
 fn row_76_a_pod_cannot_reach_the_log() {
-    crate::attempt::row("row_76_pod", &["mounts"], &[], |host| {
+    crate::attempt::row("row_76_pod", &["mounts", "landlock"], &[], |host| {
         let sessions = host.state().join("sessions");
         // Rootless, the pod is the user, and only absence holds; as root the directory is closed to it as well,
         // so the canary is a file beside it that anyone may write.
