@@ -193,7 +193,7 @@ impl Screen {
             ));
         }
         self.line(&format!("  isolation {}", isolation(summary)));
-        self.line(&format!("  log       {} ({} entries)", summary.log.display(), summary.log_entries));
+        self.line(&format!("  log       log {}, {} entries: {}", summary.log_verdict, summary.log_entries, summary.log.display()));
         self.line(&format!("  verify    nucleus-audit verify {}", summary.log.display()));
         if !summary.held.is_empty() || !summary.conflicts.is_empty() {
             self.line(&format!("  next      nucleus review {}", summary.session));

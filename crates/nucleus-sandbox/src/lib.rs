@@ -24,8 +24,8 @@ mod pod;
 mod root;
 mod self_test;
 mod spec;
-mod withhold;
 pub mod toolchain;
+mod withhold;
 pub mod workspace;
 
 pub use driver::{Driver, SessionHandles, WorkspaceMode};
@@ -36,5 +36,5 @@ pub use launcher::{LAUNCHER, launcher_main};
 pub use local::{LauncherConfig, LocalDriver};
 pub use pod::{Pod, PodEnd};
 pub use self_test::{Breach, SelfTest};
-pub use withhold::Withhold;
 pub use spec::{AgentPodSpec, DOOR, HOME, Limits, PodKind, PodSpec, SessionSpec};
+pub use withhold::Withhold;

@@ -59,7 +59,9 @@ impl Withhold {
         match self.masked(path) {
             Some(MaskReason::Sensitive) => Some(HoldReason::Sensitive),
             Some(_) => Some(HoldReason::Blocked),
-            None if self.classifier.executed_or_trusted(&relative) => Some(HoldReason::ExecutedOrTrusted),
+            None if self.classifier.executed_or_trusted(&relative) => {
+                Some(HoldReason::ExecutedOrTrusted)
+            }
             None => None,
         }
     }
@@ -78,10 +80,14 @@ impl Withhold {
 
 #[cfg(test)]
 mod tests {
+    use lattice_guard::Paths;
+
     use super::*;
 
     fn judge() -> Withhold {
-        Withhold::new(Permissions::top(), Classifier::default())
+        let classifier = Classifier::default();
+        let paths = Paths::from_rules(None, Vec::new(), &classifier);
+        Withhold::new(Permissions { paths, ..Permissions::top() }, classifier)
     }
 
     #[test]
@@ -94,8 +100,8 @@ mod tests {
 
     #[test]
     fn what_runs_unasked_is_visible_and_held() {
-        assert_eq!(judge().masks().judge(".envrc"), None);
-        assert_eq!(judge().hold(".envrc"), Some(HoldReason::ExecutedOrTrusted));
+        assert_eq!(judge().masks().judge(".vscode/tasks.json"), None);
+        assert_eq!(judge().hold(".vscode/tasks.json"), Some(HoldReason::ExecutedOrTrusted));
     }
 
     #[test]

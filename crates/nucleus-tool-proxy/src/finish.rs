@@ -1,7 +1,9 @@
 //! The end of a task: pods die, calls are settled, changes are applied, the log is closed, the user is told.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use nucleus_log::{Keys, VerifyOptions};
 use nucleus_sandbox::workspace::{self, ApplyOptions, ApplyReport, Status};
 use nucleus_sandbox::{Driver, PodEnd};
 use nucleus_wire::control::{Failure, FailureClass, FileChange, Summary};
@@ -73,6 +75,7 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
     let report = applied.as_ref().ok().and_then(Option::as_ref);
     record_end(&recorder, &ending, report);
     let closed = session.writer.close();
+    let log_verdict = verdict(&spec.state_dir, &session.session.log_path());
     announced.transpose()?;
     let report = applied.as_ref().map_err(session::workspace_failure)?.as_ref();
     kept.map_err(|error| session::workspace_failure(&error))?;
@@ -96,6 +99,7 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
                 hint: Some("what was applied stays applied; keep the session for its log".to_owned()),
             })?
             .entries,
+        log_verdict,
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         enforcement: session::enforcement(&session.handles.enforcement),
     })
@@ -108,6 +112,18 @@ fn record_apply(recorder: &nucleus::Recorder) -> Result<(), Failure> {
         message: format!("nothing was written to the workspace, because the log cannot be written: {error}"),
         hint: Some("the session is kept: free space or repair the state directory, then `nucleus apply` or `nucleus review`".to_owned()),
     })
+}
+
+/// Verifies the closed log as anybody with its keys can.
+fn verdict(state_dir: &Path, log: &Path) -> String {
+    let keys = Keys::load_or_create(&state_dir.join("keys")).and_then(|keys| Ok(keys.verify_keys()?));
+    match keys {
+        Ok(keys) => match nucleus_log::verify(log, &keys, &VerifyOptions::default()) {
+            Ok(report) => report.verdict.to_string(),
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    }
 }
 
 /// Ends a task whose payload never started: nothing ran, so nothing is kept but the log.

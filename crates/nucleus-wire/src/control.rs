@@ -276,6 +276,8 @@ pub struct Summary {
     pub log: PathBuf,
     /// Entries in the log.
     pub log_entries: u64,
+    /// What `nucleus-audit verify` would say of it now: `verified`, or what is wrong.
+    pub log_verdict: String,
     /// Wall time in milliseconds.
     pub duration_ms: u64,
     /// Layer → achieved level.
