@@ -1,6 +1,7 @@
 //! Scripts of the scripted agent: what a step does and what it should come to.
 
 mod client;
+mod repeat;
 mod step;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,16 @@ pub enum Action {
         /// Its arguments.
         #[serde(default)]
         args: serde_json::Value,
+    },
+    /// One request to the door, made many times; the result is JSON with percentiles in microseconds.
+    Repeat {
+        /// MCP method.
+        method: String,
+        /// Its parameters.
+        #[serde(default)]
+        params: serde_json::Value,
+        /// How many times.
+        times: u32,
     },
     /// A command of the agent's own built-in shell, in its pod.
     Shell(String),

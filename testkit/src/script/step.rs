@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::repeat::repeat;
 use super::{Action, DoorClient};
 
 /// How a step ended.
@@ -24,13 +25,10 @@ pub enum Ending {
 pub(super) fn perform(action: &Action, client: &mut Option<DoorClient>) -> std::io::Result<(Ending, String)> {
     match action {
         Action::Tool { name, args } => {
-            let door = match client {
-                Some(door) => door,
-                None => client.insert(DoorClient::open()?),
-            };
-            let response = door.request("tools/call", &json!({"name": name, "arguments": args}))?;
+            let response = door(client)?.request("tools/call", &json!({"name": name, "arguments": args}))?;
             Ok(tool_result(&response))
         }
+        Action::Repeat { method, params, times } => repeat(door(client)?, method, params, *times),
         Action::Shell(text) => Ok(shell(text)),
         Action::Model(body) => Ok(post_model(body)),
         Action::Gate { method, path } => Ok(http(method, path, "")),
@@ -43,10 +41,19 @@ pub(super) fn perform(action: &Action, client: &mut Option<DoorClient>) -> std::
     }
 }
 
+/// The conversation with the door, begun when it is first needed.
+fn door(client: &mut Option<DoorClient>) -> std::io::Result<&mut DoorClient> {
+    match client {
+        Some(door) => Ok(door),
+        None => Ok(client.insert(DoorClient::open()?)),
+    }
+}
+
 /// A line that names an action.
 pub(super) fn describe(action: &Action) -> String {
     match action {
         Action::Tool { name, args } => cut(&format!("{name} {args}")),
+        Action::Repeat { method, params, times } => cut(&format!("{times} times {method} {params}")),
         Action::Shell(text) => format!("own shell: {text}"),
         Action::Model(_) => "model request".to_owned(),
         Action::Gate { method, path } => format!("gate {method} {path}"),
