@@ -20,7 +20,7 @@ const SWITCH: &[u8] = b"NUCLEUS_WEAKEN";
 /// Programs that ship.
 const SHIPPED: [&str; 4] = ["nucleus", "nucleus-tool-proxy", "nucleus-mcp", "nucleus-audit"];
 /// The suites of the testkit that need no agent from a registry.
-const SUITES: [&str; 4] = ["catalogue", "faults", "task", "refusals"];
+const SUITES: [&str; 5] = ["catalogue", "faults", "task", "refusals", "readme"];
 
 /// Runs the suites.
 pub(crate) fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
