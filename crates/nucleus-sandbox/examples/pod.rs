@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use nucleus_sandbox::workspace::MaskPolicy;
 use nucleus_sandbox::{
-    Driver, LAUNCHER, LauncherConfig, Limits, LocalDriver, PodSpec, SessionSpec,
+    Driver, LAUNCHER, LauncherConfig, Limits, LocalDriver, PodSpec, SessionSpec, WorkspaceMode,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,8 +47,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         agent: None,
     })?;
     eprintln!("{:?}", pod.wait(None)?);
-    for entry in std::fs::read_dir(session.path().join("overlay/upper"))? {
-        eprintln!("changed: {}", entry?.path().display());
+    if handles.workspace_mode == WorkspaceMode::Overlay {
+        for entry in std::fs::read_dir(session.path().join("overlay/upper"))? {
+            eprintln!("changed: {}", entry?.path().display());
+        }
     }
     Ok(())
 }

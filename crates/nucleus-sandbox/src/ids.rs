@@ -54,6 +54,13 @@ impl PodIds {
         Ok(Self { uid: pod, gid: pod, owner_uid, owner_gid, base: Some(base) })
     }
 
+    /// False when files of the workspace's owner could not be changed through an overlay: an ordinary user has only one
+    /// uid and gid in a pod, and the kernel refuses to copy up a file of any other (`EOVERFLOW`).
+    #[must_use]
+    pub fn can_overlay(&self) -> bool {
+        self.base.is_some() || (self.uid, self.gid) == (self.owner_uid, self.owner_gid)
+    }
+
     /// The map that brings ids of the upper layer back to ids on disk; none when they are the same.
     #[must_use]
     pub fn disk_map(&self) -> Option<IdMap> {

@@ -402,17 +402,16 @@ impl Launcher {
     /// A user namespace that describes how the ids of a mount are shifted. Nothing runs in it.
     fn mapping(&self, ids: &PodIds, owner: (u32, u32)) -> Built<OwnedFd> {
         let (uids, gids) = ids.mount_maps(owner.0, owner.1).ok_or_else(nonsense)?;
+        let (ours, theirs) = UnixStream::pair().map_err(at(Step::Namespaces, "mapping"))?;
         let forked = process::fork(&self.proof, Namespaces::USER)
             .map_err(at(Step::Namespaces, "mapping"))?;
         let Fork::Parent(child) = forked else {
-            // Waits to be killed, by us or by our death.
-            if process::die_with_parent(rustix::process::getppid()).is_err() {
-                process::exit_now(0);
-            }
-            loop {
-                std::thread::park();
-            }
+            drop(ours);
+            // Waits to be killed, or for the end of the other side if we die first.
+            let _ended = (&theirs).read(&mut [0]);
+            process::exit_now(0)
         };
+        drop(theirs);
         let pid = child.pid.as_raw_nonzero().to_string();
         let namespace = userns::write_maps(&pid, &uids, &gids, false)
             .and_then(|()| File::open(Path::new("/proc").join(&pid).join("ns/user")))
@@ -421,18 +420,20 @@ impl Launcher {
         namespace.map(OwnedFd::from)
     }
 
+    /// Makes the task's control group. Where that fails there is none, and the facts say so.
     fn ensure_group(&mut self, plan: &HolderPlan) -> Built<()> {
-        let Some(hierarchy) = &self.hierarchy else { return Ok(()) };
-        if self.group.is_some() {
+        let Some(hierarchy) = self.hierarchy.take_if(|_| self.group.is_none()) else {
             return Ok(());
-        }
+        };
         let limits = cgroup::Limits {
             pids: Some(plan.limits.pids),
             memory_bytes: Some(plan.limits.memory_bytes),
         };
         let name = groups::own_name().map_err(at(Step::Cgroup, "name"))?;
-        let group = hierarchy.create(&name, &limits).map_err(at(Step::Cgroup, name))?;
-        self.group = Some(group);
+        if let Ok(group) = hierarchy.create(&name, &limits) {
+            self.group = Some(group);
+            self.hierarchy = Some(hierarchy);
+        }
         Ok(())
     }
 

@@ -140,9 +140,11 @@ impl LocalDriver {
             let direct = plan(WorkspaceSource::Direct)?;
             return Ok((self.hold(direct, &spec.session_dir)?, WorkspaceMode::Copy));
         }
-        match self.hold(plan(WorkspaceSource::Overlay)?, &spec.session_dir) {
-            Err(SandboxError::Build(Failure { step: Step::Overlay, .. })) => {}
-            other => return Ok((other?, WorkspaceMode::Overlay)),
+        if ids.can_overlay() {
+            match self.hold(plan(WorkspaceSource::Overlay)?, &spec.session_dir) {
+                Err(SandboxError::Build(Failure { step: Step::Overlay, .. })) => {}
+                other => return Ok((other?, WorkspaceMode::Overlay)),
+            }
         }
         let owner = ids.base.map(|_| (ids.uid, ids.gid));
         let copy = workspace::prepare_copy(&spec.session_dir, &spec.workspace, owner)?;
