@@ -78,7 +78,7 @@ pub(crate) fn ensure(needs: &[Need], options: Options) -> Result<(), String> {
     let missing: Vec<&Need> = needs.iter().filter(|need| !(need.present)()).collect();
     for need in needs {
         let state = if missing.iter().any(|m| m.name == need.name) { "missing" } else { "present" };
-        println!("need  {:<11} {state:<8} {}", need.name, need.why);
+        eprintln!("need  {:<11} {state:<8} {}", need.name, need.why);
     }
     if missing.is_empty() {
         return Ok(());
@@ -118,7 +118,7 @@ pub(crate) fn on_path(program: &str) -> bool {
 /// Runs a command to its end; anything but success is an error that names it.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let line = describe(command);
-    println!("+ {line}");
+    eprintln!("+ {line}");
     let status = command.status().map_err(|error| format!("{line}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{line}: {status}")) }
 }
@@ -131,13 +131,15 @@ fn describe(command: &Command) -> String {
 
 fn install_debian(packages: &[&str]) -> Result<(), String> {
     let privileged = |args: &[&str]| {
-        let mut command = if is_root() { Command::new(args[0]) } else { Command::new("sudo") };
-        let rest = if is_root() { &args[1..] } else { args };
-        command.args(rest).env("DEBIAN_FRONTEND", "noninteractive");
+        let mut command = if is_root() { Command::new("apt-get") } else { Command::new("sudo") };
+        if !is_root() {
+            command.arg("apt-get");
+        }
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
         run(&mut command)
     };
-    privileged(&["apt-get", "update", "-qq"])?;
-    let mut install = vec!["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
+    privileged(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
     install.extend(packages);
     privileged(&install)
 }
@@ -158,8 +160,8 @@ fn agreed() -> Result<bool, String> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
-    print!("Install what is missing? [y/N] ");
-    std::io::stdout().flush().map_err(|error| error.to_string())?;
+    eprint!("Install what is missing? [y/N] ");
+    std::io::stderr().flush().map_err(|error| error.to_string())?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
