@@ -40,6 +40,7 @@ pub(crate) struct EventLoop {
     pending: VecDeque<ApprovalView>,
     asked: Option<String>,
     interrupts: u32,
+    reader_gone: bool,
     sender: Sender<Event>,
     events: Receiver<Event>,
 }
@@ -72,6 +73,7 @@ impl EventLoop {
             pending: VecDeque::new(),
             asked: None,
             interrupts: 0,
+            reader_gone: false,
             sender,
             events,
         })
@@ -137,9 +139,8 @@ impl EventLoop {
             FromProxy::Started(started) => screen.started(started),
             FromProxy::Feed(event) => screen.feed(event),
             FromProxy::Output { stream, text } => {
-                if screen.output(stream, text).is_err() && self.interrupts == 0 {
-                    // Nobody reads the output any more (a closed pipe): stop as on Ctrl-C.
-                    let _gone = self.sender.send(Event::Signal);
+                if screen.output(stream, text).is_err() {
+                    self.nobody_reads();
                 }
             }
             _ => {}
@@ -193,9 +194,17 @@ impl EventLoop {
     }
 
     fn print_json(&mut self, message: &FromProxy) {
-        if let Ok(line) = serde_json::to_string(message) {
-            use std::io::Write;
-            let _gone = writeln!(std::io::stdout().lock(), "{line}");
+        use std::io::Write;
+        let Ok(line) = serde_json::to_string(message) else { return };
+        if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+            self.nobody_reads();
+        }
+    }
+
+    /// Standard output is a closed pipe: stop as on one Ctrl-C, however many lines follow.
+    fn nobody_reads(&mut self) {
+        if self.interrupts == 0 && !std::mem::replace(&mut self.reader_gone, true) {
+            let _gone = self.sender.send(Event::Signal);
         }
     }
 
