@@ -2,6 +2,14 @@
 //! effect is without its intent, nothing runs on, and the workspace is the old one or, after `nucleus apply`, the
 //! new one.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what broke by ending there"
+)]
+
 #[path = "faults/apply.rs"]
 mod apply;
 #[path = "faults/chance.rs"]

@@ -1,6 +1,6 @@
 //! What a task must not leave behind on the host.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::witness;
@@ -33,8 +33,17 @@ fn look(place: &Path) -> Vec<Leftover> {
     let mut found = processes(place);
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let needle = place.to_string_lossy();
-    found.extend(mounts.lines().filter(|line| line.contains(needle.as_ref())).map(|line| Leftover::Mount(line.to_owned())));
-    found.extend(ownerless_groups().into_iter().map(|dir| Leftover::ControlGroup(dir.display().to_string())));
+    found.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(needle.as_ref()))
+            .map(|line| Leftover::Mount(line.to_owned())),
+    );
+    found.extend(
+        witness::ownerless_groups()
+            .into_iter()
+            .map(|dir| Leftover::ControlGroup(dir.display().to_string())),
+    );
     found
 }
 
@@ -43,34 +52,27 @@ fn processes(place: &Path) -> Vec<Leftover> {
     let own = std::process::id();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok) {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         if pid == own {
             continue;
         }
         let dir = entry.path();
-        let touches = ["cwd", "root", "exe"].iter().any(|link| std::fs::read_link(dir.join(link)).is_ok_and(|to| to.starts_with(place)))
+        let touches = ["cwd", "root", "exe"]
+            .iter()
+            .any(|link| std::fs::read_link(dir.join(link)).is_ok_and(|to| to.starts_with(place)))
             || std::fs::read_dir(dir.join("fd"))
                 .into_iter()
                 .flatten()
                 .filter_map(Result::ok)
                 .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.starts_with(place)))
-            || std::fs::read_to_string(dir.join("mountinfo")).is_ok_and(|mounts| mounts.contains(&*place.to_string_lossy()));
+            || std::fs::read_to_string(dir.join("mountinfo"))
+                .is_ok_and(|mounts| mounts.contains(&*place.to_string_lossy()));
         if touches {
             let line = std::fs::read(dir.join("cmdline")).unwrap_or_default();
             found.push(Leftover::Process(pid, String::from_utf8_lossy(&line).replace('\0', " ")));
         }
     }
-    found
-}
-
-/// Control groups whose launcher is dead: a living launcher removes its own, and may be another test's.
-fn ownerless_groups() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    witness::control_groups(Path::new("/sys/fs/cgroup"), &mut found);
-    found.retain(|dir| {
-        let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let launcher = name.trim_start_matches("nucleus-").split('-').next().unwrap_or_default();
-        !Path::new("/proc").join(launcher).exists()
-    });
     found
 }

@@ -36,23 +36,30 @@ impl Terminal {
         grantpt(&main).expect("a terminal");
         unlockpt(&main).expect("a terminal");
         let name = ptsname(&main, Vec::new()).expect("a terminal's name");
-        let other: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("a terminal");
+        let other: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())
+            .expect("a terminal");
         let stream = || Stdio::from(other.try_clone().expect("a descriptor"));
         // `setsid --ctty` makes its standard input the controlling terminal, as a login shell has one.
         let mut wrapped = Command::new("setsid");
         wrapped.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
-        wrapped.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        wrapped
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         wrapped.env("TERM", "dumb").current_dir(command.get_current_dir().expect("a directory"));
         wrapped.stdin(stream()).stdout(stream()).stderr(stream());
         let child = wrapped.spawn().expect("setsid of util-linux");
         let keyboard = File::from(main);
         let screen = Arc::new(Mutex::new(Vec::new()));
-        let (mut reader, shown) = (keyboard.try_clone().expect("a descriptor"), Arc::clone(&screen));
+        let (mut reader, shown) =
+            (keyboard.try_clone().expect("a descriptor"), Arc::clone(&screen));
         std::thread::spawn(move || {
             let mut bytes = [0_u8; 4096];
             // The last program at the terminal is gone when reading fails.
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
-                shown.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..count]);
+                shown
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend(bytes.iter().take(count));
             }
         });
         Self { child, keyboard, screen, read_up_to: 0, started: Instant::now() }
@@ -76,12 +83,12 @@ impl Terminal {
         loop {
             let screen = self.screen();
             let new = screen.get(self.read_up_to..).unwrap_or_default();
-            if let Some(at) = new.find(text)
-                && let Some(line_end) = new[at..].find('\n')
-            {
-                let end = at + line_end + 1;
-                self.read_up_to += end;
-                return new[..end].to_owned();
+            let line_end = new
+                .split_once(text)
+                .and_then(|(before, rest)| Some(before.len() + text.len() + rest.find('\n')? + 1));
+            if let Some(shown) = line_end.and_then(|end| new.get(..end)) {
+                self.read_up_to += shown.len();
+                return shown.to_owned();
             }
             assert!(Instant::now() < deadline, "{text:?} never appeared on:\n{screen}");
             std::thread::sleep(Duration::from_millis(2));
@@ -91,7 +98,8 @@ impl Terminal {
     /// Everything shown so far.
     #[must_use]
     pub fn screen(&self) -> String {
-        String::from_utf8_lossy(&self.screen.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.screen.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_owned()
     }
 
     /// Waits for the end; the screen is the standard output.
@@ -109,7 +117,12 @@ impl Terminal {
         };
         // What was written last is still on its way through the terminal.
         std::thread::sleep(Duration::from_millis(20));
-        Outcome { code: status.code(), stdout: self.screen(), stderr: String::new(), took: self.started.elapsed() }
+        Outcome {
+            code: status.code(),
+            stdout: self.screen(),
+            stderr: String::new(),
+            took: self.started.elapsed(),
+        }
     }
 }
 

@@ -31,14 +31,16 @@ impl Witness {
 
     /// Notes who is there now. Everything seen before is looked at too: its children stay known when it is gone.
     pub fn look(&mut self) {
-        let mut queue: Vec<u32> = std::iter::once(self.root).chain(self.seen.keys().copied()).collect();
+        let mut queue: Vec<u32> =
+            std::iter::once(self.root).chain(self.seen.keys().copied()).collect();
         let mut done = std::collections::BTreeSet::new();
         while let Some(pid) = queue.pop() {
             if !done.insert(pid) {
                 continue;
             }
             if let Some((name, _state, started)) = stat(pid) {
-                let known = self.seen.entry(pid).or_insert_with(|| Seen { started, name: name.clone() });
+                let known =
+                    self.seen.entry(pid).or_insert_with(|| Seen { started, name: name.clone() });
                 if known.started != started {
                     continue; // another process by now
                 }
@@ -72,7 +74,11 @@ impl Witness {
         let deadline = Instant::now() + patience;
         loop {
             let mut found = self.processes();
-            found.extend(self.control_groups().into_iter().map(|dir| Leftover::ControlGroup(dir.display().to_string())));
+            found.extend(
+                self.control_groups()
+                    .into_iter()
+                    .map(|dir| Leftover::ControlGroup(dir.display().to_string())),
+            );
             if found.is_empty() || Instant::now() >= deadline {
                 return found;
             }
@@ -85,7 +91,7 @@ impl Witness {
     pub fn processes(&self) -> Vec<Leftover> {
         let alive = |(pid, seen): (&u32, &Seen)| {
             let (name, state, started) = stat(*pid)?;
-            (started == seen.started && state != 'Z').then(|| Leftover::Process(*pid, name))
+            (started == seen.started && state != 'Z').then_some(Leftover::Process(*pid, name))
         };
         self.seen.iter().filter_map(alive).collect()
     }
@@ -95,17 +101,13 @@ impl Witness {
     pub fn control_groups(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         control_groups(Path::new("/sys/fs/cgroup"), &mut found);
-        found.retain(|dir| {
-            let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let launcher = name.trim_start_matches("nucleus-").split('-').next().and_then(|pid| pid.parse().ok());
-            launcher.is_some_and(|pid: u32| self.seen.contains_key(&pid))
-        });
+        found.retain(|dir| launcher(dir).is_some_and(|(pid, _)| self.seen.contains_key(&pid)));
         found
     }
 }
 
 /// Control groups of any launcher beneath `root`.
-pub(super) fn control_groups(root: &Path, found: &mut Vec<PathBuf>) {
+fn control_groups(root: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(root).into_iter().flatten().filter_map(Result::ok) {
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
@@ -116,6 +118,24 @@ pub(super) fn control_groups(root: &Path, found: &mut Vec<PathBuf>) {
             control_groups(&entry.path(), found);
         }
     }
+}
+
+/// Control groups whose launcher is dead: a living launcher removes its own, and may be another test's.
+pub(super) fn ownerless_groups() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    control_groups(Path::new("/sys/fs/cgroup"), &mut found);
+    let alive = |(pid, started)| {
+        stat(pid).is_some_and(|(_, state, since)| since == started && state != 'Z')
+    };
+    found.retain(|dir| launcher(dir).is_some_and(|launcher| !alive(launcher)));
+    found
+}
+
+/// Pid and start time of the launcher that made a group: the end of its name.
+fn launcher(group: &Path) -> Option<(u32, u64)> {
+    let (rest, started) = group.file_name()?.to_str()?.rsplit_once('-')?;
+    let (_, pid) = rest.rsplit_once('-')?;
+    Some((pid.parse().ok()?, started.parse().ok()?))
 }
 
 /// Name, state and start time of a process.
@@ -130,7 +150,9 @@ fn stat(pid: u32) -> Option<(String, char, u64)> {
 
 fn children(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
-    for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok) {
+    for task in
+        std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok)
+    {
         let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
         found.extend(text.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
     }

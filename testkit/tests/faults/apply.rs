@@ -42,9 +42,20 @@ fn prepare(host: &Host) -> (Tree, Tree) {
          touch done; sleep 60"
     );
     let mut command = host.command("nucleus");
-    command.args(["run", "--profile", "fix-issue", "--allow-local-driver", "--", "sh", "-c", &text]);
+    command.args([
+        "run",
+        "--profile",
+        "fix-issue",
+        "--allow-local-driver",
+        "--",
+        "sh",
+        "-c",
+        &text,
+    ]);
     let mut task = host.start(&mut command);
-    let done = |host: &Host| host.sessions().first().is_some_and(|dir| dir.join("overlay/upper/done").exists());
+    let done = |host: &Host| {
+        host.sessions().first().is_some_and(|dir| dir.join("overlay/upper/done").exists())
+    };
     assert!(task.until(|_| done(host)), "{}", task.printed());
     signal(task.pid(), Signal::INT);
     let (outcome, _) = task.outcome();
@@ -81,7 +92,10 @@ fn one_session(host: &Host, chance: &mut Chance, states: &mut BTreeMap<&'static 
         };
         *states.entry(state).or_default() += 1;
         for (path, content) in now.iter().filter(|(path, _)| !path.starts_with(".nucleus-apply-")) {
-            assert!([old.get(path), new.get(path)].contains(&Some(content)), "{path} is neither old nor new\n{outcome}");
+            assert!(
+                [old.get(path), new.get(path)].contains(&Some(content)),
+                "{path} is neither old nor new\n{outcome}"
+            );
         }
         delay /= 2;
     }
@@ -89,7 +103,9 @@ fn one_session(host: &Host, chance: &mut Chance, states: &mut BTreeMap<&'static 
     assert!(last.code == Some(0) || (last.code == Some(64) && last.says("no session")), "{last}");
     let now = work::tree(&host.workspace());
     assert_eq!(work::difference(&now, &new), Vec::<String>::new(), "{last}");
-    assert!(!std::fs::read_dir(host.workspace()).unwrap().any(|entry| {
-        entry.unwrap().file_name().to_string_lossy().starts_with(".nucleus")
-    }));
+    assert!(
+        !std::fs::read_dir(host.workspace())
+            .unwrap()
+            .any(|entry| { entry.unwrap().file_name().to_string_lossy().starts_with(".nucleus") })
+    );
 }

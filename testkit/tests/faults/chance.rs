@@ -14,7 +14,11 @@ impl Chance {
     /// Seeded by `NUCLEUS_TEST_SEED` or the clock; the seed is printed.
     pub(crate) fn new(test: &str) -> Self {
         let given = std::env::var(SEED).ok().and_then(|text| text.parse().ok());
-        let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |t| t.as_micros());
+        let clock = || {
+            std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(1, |t| t.as_micros())
+        };
         let seed = given.unwrap_or_else(|| u64::try_from(clock()).unwrap_or(1)).max(1);
         eprintln!("{test}: seed {seed} ({SEED}={seed} repeats the choices)");
         Self { state: seed }

@@ -24,7 +24,8 @@ impl Ledger {
     /// Reads the complete lines of a log.
     pub(crate) fn read(log: &Path) -> Self {
         let text = std::fs::read(log).unwrap_or_default();
-        let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        let lines =
+            text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
         Self::of(lines.map(|line| serde_json::from_slice(line).expect("a complete line is JSON")))
     }
 
@@ -39,7 +40,9 @@ impl Ledger {
                 _ if text("type") == "workspace_apply" => ledger.apply_begun = true,
                 ("intent", _) => ledger.intents.push(call),
                 // A job that was stopped may have been stopped before it did anything.
-                ("outcome", "success") if event["detail"]["exit_signal"].is_null() => ledger.succeeded.push(call),
+                ("outcome", "success") if event["detail"]["exit_signal"].is_null() => {
+                    ledger.succeeded.push(call)
+                }
                 _ => {}
             }
         }
@@ -56,11 +59,16 @@ impl Ledger {
             let announced = match path.as_str() {
                 "counter.txt" => version(content.as_deref()) <= intended("edit", "counter.txt"),
                 "sub/large.txt" => {
-                    let round = (0..ROUNDS).find(|round| content.as_deref() == Some(&written(*round)));
+                    let round =
+                        (0..ROUNDS).find(|round| content.as_deref() == Some(&written(*round)));
                     round.is_some_and(|round| intended("write", "sub/large.txt") > round)
                 }
                 path if path.starts_with("new/w") => {
-                    let round = path.trim_start_matches("new/w").trim_end_matches(".txt").parse().unwrap_or(usize::MAX);
+                    let round = path
+                        .trim_start_matches("new/w")
+                        .trim_end_matches(".txt")
+                        .parse()
+                        .unwrap_or(usize::MAX);
                     intended("write", path) == 1 && content.as_deref() == Some(&written(round))
                 }
                 path if path.contains(".nucleus-write-") => {
@@ -69,7 +77,10 @@ impl Ledger {
                 path => intended("run", path) == 1,
             };
             if !announced {
-                found.push(format!("{path} ({:?} bytes) has no intent", content.as_ref().map(Vec::len)));
+                found.push(format!(
+                    "{path} ({:?} bytes) has no intent",
+                    content.as_ref().map(Vec::len)
+                ));
             }
         }
         for (tool, target) in &self.succeeded {
@@ -97,9 +108,7 @@ fn version(content: Option<&[u8]>) -> usize {
 
 #[test]
 fn an_effect_without_intent_is_found() {
-    let entry = |phase: &str, tool: &str, target: &str| {
-        serde_json::json!({"event": {"phase": phase, "tool": tool, "target": target, "result": "success"}})
-    };
+    let entry = |phase: &str, tool: &str, target: &str| serde_json::json!({"event": {"phase": phase, "tool": tool, "target": target, "result": "success"}});
     let upper = BTreeMap::from([
         ("new/w0.txt".to_owned(), Some(written(0))),
         ("counter.txt".to_owned(), Some(b"version 2\n".to_vec())),
@@ -112,7 +121,8 @@ fn an_effect_without_intent_is_found() {
     ];
     assert_eq!(Ledger::of(all.clone().into_iter()).contradictions(&upper), Vec::<String>::new());
     for missing in [0, 2] {
-        let some = all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, entry)| entry.clone());
+        let some =
+            all.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, entry)| entry.clone());
         assert_eq!(Ledger::of(some).contradictions(&upper).len(), 1, "without entry {missing}");
     }
     let half = BTreeMap::from([("new/w0.txt".to_owned(), Some(written(0)[..100].to_vec()))]);

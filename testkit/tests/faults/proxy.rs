@@ -69,13 +69,19 @@ fn killed(test: &str, account: Account) {
         assert!(tally.too_late < kills, "most tasks end before they are killed: {tally:?}");
         let moment = match chance.below(10) {
             0..3 => Moment::After(chance.time(length)),
-            3..8 => Moment::Entry(usize::try_from(chance.below(entries)).unwrap() + 1, chance.time(Duration::from_millis(3))),
+            3..8 => Moment::Entry(
+                usize::try_from(chance.below(entries)).unwrap() + 1,
+                chance.time(Duration::from_millis(3)),
+            ),
             _ => Moment::Apply(chance.time(Duration::from_millis(25))),
         };
         once(&host, moment, &mut chance, &mut tally);
     }
     eprintln!("{test}: {tally:?}");
-    assert!(tally.in_calls > kills / 4 && tally.in_apply > kills / 40, "the moments are not spread: {tally:?}");
+    assert!(
+        tally.in_calls > kills / 4 && tally.in_apply > kills / 40,
+        "the moments are not spread: {tally:?}"
+    );
     assert!(tally.unanswered > 0, "no kill fell between an intent and its outcome: {tally:?}");
 }
 
@@ -85,7 +91,10 @@ fn undisturbed(host: &Host) -> (Duration, u64) {
     let mut task = host.start(&mut command(host));
     assert!(task.until(|_| host.logs().first().is_some_and(|log| lines(log) > 8)));
     assert!(task.witness().left(Duration::ZERO).len() > 3, "a running task is seen");
-    assert!(!leftovers(host.place(), Duration::ZERO).is_empty(), "a running task is seen by its files");
+    assert!(
+        !leftovers(host.place(), Duration::ZERO).is_empty(),
+        "a running task is seen by its files"
+    );
     let (outcome, witness) = task.outcome();
     let length = outcome.took;
     let outcome = outcome.expect_code(0);
@@ -126,7 +135,10 @@ fn once(host: &Host, moment: Moment, chance: &mut Chance, tally: &mut Tally) {
     let now = work::tree(&host.workspace());
     assert_mixed(&now, &whole, &context);
     let announced = ledger.as_ref().is_some_and(|ledger| ledger.apply_begun);
-    assert!(announced || (now == work::before() && !journal), "the workspace was written before the log said so\n{context}");
+    assert!(
+        announced || (now == work::before() && !journal),
+        "the workspace was written before the log said so\n{context}"
+    );
     match (journal, now == work::before(), ledger) {
         (true, ..) => tally.in_apply += 1,
         (false, false, _) => tally.after_apply += 1,
@@ -150,7 +162,10 @@ fn wait_for(host: &Host, task: &mut Task, moment: Moment) -> bool {
     let (reached, delay) = match moment {
         Moment::After(time) => (task.until(|task| task.age() >= time), Duration::ZERO),
         Moment::Entry(count, delay) => (task.until(|_| log(host) >= count), delay),
-        Moment::Apply(delay) => (task.until(|_| host.sessions().iter().any(|dir| dir.join("apply.journal").exists())), delay),
+        Moment::Apply(delay) => (
+            task.until(|_| host.sessions().iter().any(|dir| dir.join("apply.journal").exists())),
+            delay,
+        ),
     };
     if reached {
         task.watch(delay);
@@ -165,22 +180,34 @@ fn lines(log: &Path) -> usize {
 pub(crate) fn nothing_left(host: &Host, witness: &Witness, context: &str) {
     assert_eq!(witness.left(PATIENCE), [], "{context}");
     let left = leftovers(host.place(), PATIENCE);
-    let left: Vec<_> = left.iter().filter(|left| !matches!(left, testkit::host::Leftover::ControlGroup(_))).collect();
+    let left: Vec<_> = left
+        .iter()
+        .filter(|left| !matches!(left, testkit::host::Leftover::ControlGroup(_)))
+        .collect();
     assert!(left.is_empty(), "{left:?}\n{context}");
 }
 
 /// What a task changed: the upper layer of its session, or after an apply the workspace itself.
 fn changed(host: &Host) -> BTreeMap<String, Option<Vec<u8>>> {
-    let upper = host.sessions().first().map(|dir| dir.join("overlay/upper")).filter(|upper| upper.is_dir());
+    let upper =
+        host.sessions().first().map(|dir| dir.join("overlay/upper")).filter(|upper| upper.is_dir());
     if let Some(upper) = upper {
         return work::files(&upper);
     }
     let (old, now) = (work::before(), work::tree(&host.workspace()));
-    work::difference(&old, &now).into_iter().map(|path| (path.clone(), now.get(&path).cloned())).collect()
+    work::difference(&old, &now)
+        .into_iter()
+        .map(|path| (path.clone(), now.get(&path).cloned()))
+        .collect()
 }
 
 /// The log verifies, and says of every effect that it was intended.
-fn logged(host: &Host, upper: &BTreeMap<String, Option<Vec<u8>>>, tally: &mut Tally, context: &str) -> Option<Ledger> {
+fn logged(
+    host: &Host,
+    upper: &BTreeMap<String, Option<Vec<u8>>>,
+    tally: &mut Tally,
+    context: &str,
+) -> Option<Ledger> {
     let logs = host.logs();
     let Some(log) = logs.first() else {
         assert!(upper.is_empty(), "effects without a log: {:?}\n{context}", upper.keys());

@@ -14,12 +14,21 @@ const FIRST: &str = "first.txt";
 
 /// An agent that changes files, starts a job, and then works on for a minute.
 fn agent() -> Script {
-    let call = |name: &str, args| Step { action: Some(Action::Tool { name: name.to_owned(), args }), ..Step::default() };
+    let call = |name: &str, args| Step {
+        action: Some(Action::Tool { name: name.to_owned(), args }),
+        ..Step::default()
+    };
     Script {
         steps: vec![
             call("write", json!({"path": FIRST, "content": "by the agent\n"})),
-            call("run", json!({"command": "echo by a job > job.txt; sleep 60", "background": true})),
-            call("run", json!({"command": "echo by a command > second.txt; sleep 60", "timeout_s": 120})),
+            call(
+                "run",
+                json!({"command": "echo by a job > job.txt; sleep 60", "background": true}),
+            ),
+            call(
+                "run",
+                json!({"command": "echo by a command > second.txt; sleep 60", "timeout_s": 120}),
+            ),
         ],
     }
 }
@@ -29,7 +38,10 @@ fn busy(host: &Host) -> Task {
     host.file("README.md", "old\n");
     let mut task = host.start(&mut host.script_command(&agent(), &["--profile", "fix-issue"]));
     let upper = |host: &Host| host.sessions().first().map(|dir| dir.join("overlay/upper"));
-    let there = |host: &Host| upper(host).is_some_and(|dir| dir.join("second.txt").exists() && dir.join("job.txt").exists());
+    let there = |host: &Host| {
+        upper(host)
+            .is_some_and(|dir| dir.join("second.txt").exists() && dir.join("job.txt").exists())
+    };
     assert!(task.until(|_| there(host)), "{}", task.printed());
     // The files are there a little before what was started with them is.
     task.watch(Duration::from_millis(20));

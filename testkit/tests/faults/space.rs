@@ -12,8 +12,14 @@ use testkit::script::{Action, Script, Step};
 fn with_space(host: &Host, bytes: u64, nucleus: &Command, meanwhile: &str, after: &str) -> Outcome {
     let state = host.state();
     host.put(&state, "keep", b"");
-    let quoted: Vec<String> = std::iter::once(nucleus.get_program()).chain(nucleus.get_args()).map(|word| quote(word.to_str().unwrap())).collect();
-    let owner = host.account().other_ids().map_or(String::new(), |(uid, gid)| format!(",uid={uid},gid={gid},mode=700"));
+    let quoted: Vec<String> = std::iter::once(nucleus.get_program())
+        .chain(nucleus.get_args())
+        .map(|word| quote(word.to_str().unwrap()))
+        .collect();
+    let owner = host
+        .account()
+        .other_ids()
+        .map_or(String::new(), |(uid, gid)| format!(",uid={uid},gid={gid},mode=700"));
     let text = format!(
         "mount -t tmpfs -o size={bytes}{owner} tmpfs {state} && {{ {meanwhile} {command}; code=$?; {after} exit $code; }}",
         state = quote(state.to_str().unwrap()),
@@ -61,7 +67,16 @@ fn a_full_state_directory_starts_nothing() {
 
 fn touching(host: &Host) -> Command {
     let mut command = host.command("nucleus");
-    command.args(["run", "--profile", "fix-issue", "--allow-local-driver", "--", "sh", "-c", "echo ran > ran.txt"]);
+    command.args([
+        "run",
+        "--profile",
+        "fix-issue",
+        "--allow-local-driver",
+        "--",
+        "sh",
+        "-c",
+        "echo ran > ran.txt",
+    ]);
     command
 }
 
@@ -78,17 +93,30 @@ fn a_disk_that_fills_up_loses_nothing() {
         for by_agent in [true, false] {
             let host = Host::new(&bins, account);
             host.file("README.md", "old\n");
-            let mut steps = vec![call("write", json!({"path": "before.txt", "content": "before\n"}))];
+            let mut steps =
+                vec![call("write", json!({"path": "before.txt", "content": "before\n"}))];
             if by_agent {
-                steps.push(call("run", json!({"command": "head -c 200M /dev/zero > filler; sleep 20"})));
+                steps.push(call(
+                    "run",
+                    json!({"command": "head -c 200M /dev/zero > filler; sleep 20"}),
+                ));
             }
-            steps.extend((0..4000).map(|n| call("write", json!({"path": "after.txt", "content": format!("{n}\n")}))));
+            steps.extend(
+                (0..4000).map(|n| {
+                    call("write", json!({"path": "after.txt", "content": format!("{n}\n")}))
+                }),
+            );
             let command = host.script_command(&Script { steps }, &["--profile", "fix-issue"]);
             let state = host.state();
             let state = quote(state.to_str().unwrap());
-            let written = format!("until [ -s {state}/sessions/*/overlay/upper/before.txt ]; do sleep 0.01; done");
-            let meanwhile =
-                if by_agent { String::new() } else { format!("({written}; head -c 1G /dev/zero > {state}/filler) 2>/dev/null & ") };
+            let written = format!(
+                "until [ -s {state}/sessions/*/overlay/upper/before.txt ]; do sleep 0.01; done"
+            );
+            let meanwhile = if by_agent {
+                String::new()
+            } else {
+                format!("({written}; head -c 1G /dev/zero > {state}/filler) 2>/dev/null & ")
+            };
             let nucleus = quote(host.program("nucleus").to_str().unwrap());
             let audit = quote(host.program("nucleus-audit").to_str().unwrap());
             let session = "$(basename $(echo sessions/*))";
@@ -100,7 +128,10 @@ fn a_disk_that_fills_up_loses_nothing() {
             let outcome = with_space(&host, 400 * MIB, &command, &meanwhile, &after);
             assert!(!outcome.says("panicked"), "{outcome}");
             assert!(!matches!(outcome.code, None | Some(0)), "{outcome}");
-            assert!(outcome.says("after the task: README.md \n"), "the workspace was written: {outcome}");
+            assert!(
+                outcome.says("after the task: README.md \n"),
+                "the workspace was written: {outcome}"
+            );
             assert!(outcome.says("verdict: 0") || outcome.says("verdict: 11"), "{outcome}");
             assert!(outcome.says("applied: 0"), "{outcome}");
             assert_eq!(host.read("before.txt").as_deref(), Some("before\n"), "{outcome}");
@@ -112,12 +143,17 @@ fn a_disk_that_fills_up_loses_nothing() {
 /// What becomes the account of a host in a shell of root.
 fn as_user(host: &Host) -> String {
     let ids = host.account().other_ids();
-    ids.map_or(String::new(), |(uid, gid)| format!("setpriv --reuid={uid} --regid={gid} --clear-groups"))
+    ids.map_or(String::new(), |(uid, gid)| {
+        format!("setpriv --reuid={uid} --regid={gid} --clear-groups")
+    })
 }
 
 fn nothing_runs(place: &Path, outcome: &Outcome) {
     let left = leftovers(place, std::time::Duration::from_secs(3));
-    let left: Vec<_> = left.iter().filter(|left| !matches!(left, testkit::host::Leftover::ControlGroup(_))).collect();
+    let left: Vec<_> = left
+        .iter()
+        .filter(|left| !matches!(left, testkit::host::Leftover::ControlGroup(_)))
+        .collect();
     assert!(left.is_empty(), "{left:?}\n{outcome}");
 }
 

@@ -55,9 +55,18 @@ pub(crate) fn script() -> Script {
         steps.push(call("write", json!({"path": format!("new/w{round}.txt"), "content": content})));
         steps.push(call("write", json!({"path": "sub/large.txt", "content": content})));
         let (old, new) = (format!("version {round}"), format!("version {}", round + 1));
-        steps.push(call("edit", json!({"path": "counter.txt", "old_string": old, "new_string": new})));
-        steps.push(call("run", json!({"command": format!("echo ran > r{round}.txt; rm old/{round}.txt")})));
-        steps.push(call("run", json!({"command": format!("echo job > b{round}.txt; sleep 5"), "background": true})));
+        steps.push(call(
+            "edit",
+            json!({"path": "counter.txt", "old_string": old, "new_string": new}),
+        ));
+        steps.push(call(
+            "run",
+            json!({"command": format!("echo ran > r{round}.txt; rm old/{round}.txt")}),
+        ));
+        steps.push(call(
+            "run",
+            json!({"command": format!("echo job > b{round}.txt; sleep 5"), "background": true}),
+        ));
     }
     Script { steps }
 }
