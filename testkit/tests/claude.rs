@@ -1,4 +1,5 @@
 //! Real Claude Code, as npm ships it, against a stand-in for the Messages API.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a fixture that cannot be set up ends its test")]
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

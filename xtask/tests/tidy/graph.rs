@@ -22,7 +22,7 @@ const TIERS: [(&str, u8, &[&str]); 13] = [
 /// What lattice-guard may depend on at all.
 const LATTICE_GUARD_DEPENDENCIES: [&str; 2] = ["globset", "serde"];
 
-pub fn upward_edges(metadata: &Value) -> Vec<String> {
+pub(crate) fn upward_edges(metadata: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = package["name"].as_str().unwrap_or_default();

@@ -9,13 +9,13 @@ const PURE: [(&str, &str); 3] =
 const IO_NAMES: [&str; 7] =
     ["std::fs", "std::net", "std::process", "std::env", "std::os::unix::net", "SystemTime::now", "Instant::now"];
 
-pub fn too_long(name: &str, text: &str) -> Vec<String> {
+pub(crate) fn too_long(name: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
     let max = if name.ends_with("src/main.rs") { MAIN_LINES_MAX } else { FILE_LINES_MAX };
     if lines > max { vec![format!("{name}: {lines} lines, at most {max}")] } else { Vec::new() }
 }
 
-pub fn unsafe_outside_sys(name: &str, text: &str) -> Vec<String> {
+pub(crate) fn unsafe_outside_sys(name: &str, text: &str) -> Vec<String> {
     if name.starts_with("crates/nucleus-sys/") {
         return Vec::new();
     }
@@ -24,9 +24,10 @@ pub fn unsafe_outside_sys(name: &str, text: &str) -> Vec<String> {
     })
 }
 
-pub fn io_below_tier_two(name: &str, text: &str) -> Vec<String> {
-    let Some((prefix, exempt)) = PURE.iter().find(|(prefix, _)| name.starts_with(prefix)) else { return Vec::new() };
-    let module = &name[prefix.len()..];
+pub(crate) fn io_below_tier_two(name: &str, text: &str) -> Vec<String> {
+    let Some((module, exempt)) = PURE.iter().find_map(|(prefix, exempt)| Some((name.strip_prefix(prefix)?, *exempt))) else {
+        return Vec::new();
+    };
     if (!exempt.is_empty() && module.starts_with(exempt)) || name.ends_with("tests.rs") || name.contains("/tests/") {
         return Vec::new();
     }
@@ -34,7 +35,7 @@ pub fn io_below_tier_two(name: &str, text: &str) -> Vec<String> {
     matches(name, body, |line| IO_NAMES.iter().any(|io| code(line).contains(io)))
 }
 
-pub fn stubs(name: &str, text: &str) -> Vec<String> {
+pub(crate) fn stubs(name: &str, text: &str) -> Vec<String> {
     if name.starts_with("xtask/tests/tidy") {
         return Vec::new();
     }
@@ -43,14 +44,14 @@ pub fn stubs(name: &str, text: &str) -> Vec<String> {
     })
 }
 
-pub fn lints_not_inherited(name: &str, text: &str) -> Vec<String> {
+pub(crate) fn lints_not_inherited(name: &str, text: &str) -> Vec<String> {
     if name == "Cargo.toml" || name.contains("demo/") || text.contains("[lints]\nworkspace = true") {
         return Vec::new();
     }
     vec![format!("{name}: does not inherit the workspace lints")]
 }
 
-pub fn weaken_by_default(name: &str, text: &str) -> Vec<String> {
+pub(crate) fn weaken_by_default(name: &str, text: &str) -> Vec<String> {
     matches(name, text, |line| line.starts_with("default") && line.contains("weaken"))
 }
 
