@@ -5,9 +5,13 @@ mod canonical;
 mod grant;
 mod operand;
 mod render;
+mod setup;
+mod state;
 
-pub use book::{ApprovalBook, ApprovalSetup, ApprovalState, DecideError, SettledAs};
+pub use book::ApprovalBook;
 pub use grant::{ApprovalKey, Nonce};
+pub use setup::ApprovalSetup;
+pub use state::{ApprovalState, DecideError, SettledAs};
 
 pub(crate) use book::{Consumed, Presented, Submitted};
 pub(crate) use canonical::{ApprovalRequest, Subject};

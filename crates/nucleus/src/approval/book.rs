@@ -11,11 +11,13 @@ use nucleus_wire::display::escape_short;
 
 use super::canonical::ApprovalRequest;
 use super::grant::{ApprovalKey, Claims, GrantError, Nonce, Token};
+use super::setup::ApprovalSetup;
+use super::state::{ApprovalState, DecideError, SettledAs};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::limits::{
-    APPROVAL_TTL, APPROVAL_WAIT, MAX_APPROVAL_WAITERS, MAX_PENDING_APPROVALS, MAX_REASON_CHARS,
-    MAX_REMEMBERED_REFUSALS, MAX_SETTLED_APPROVALS,
+    MAX_APPROVAL_WAITERS, MAX_PENDING_APPROVALS, MAX_REASON_CHARS, MAX_REMEMBERED_REFUSALS,
+    MAX_SETTLED_APPROVALS,
 };
 use crate::port::{Approver, Clock};
 use crate::recorder::Recorder;
@@ -26,116 +28,6 @@ const ID_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const ID_LEN: usize = 4;
 /// How often a waiting call looks whether its client took it back.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
-
-/// How a task asks humans.
-pub struct ApprovalSetup {
-    /// Who can answer; with [`ApprovalMode::None`] every obligation denies.
-    pub mode: ApprovalMode,
-    /// Key of the grants.
-    pub key: ApprovalKey,
-    /// Who is told.
-    pub approver: Option<Arc<dyn Approver>>,
-    /// Nonces of grants that this task's log shows as consumed.
-    pub used: BTreeSet<Nonce>,
-    /// How long a request waits for a human, and a grant for its use.
-    pub ttl: Duration,
-    /// How long a call waits for a human before it is answered with the request's id.
-    pub wait: Duration,
-}
-
-impl ApprovalSetup {
-    /// Nobody can answer: obligations deny.
-    ///
-    /// # Errors
-    /// When the host gives no random numbers.
-    pub fn none() -> Result<Self, Unexpected> {
-        Ok(Self {
-            mode: ApprovalMode::None,
-            key: ApprovalKey::generate()?,
-            approver: None,
-            used: BTreeSet::new(),
-            ttl: APPROVAL_TTL,
-            wait: APPROVAL_WAIT,
-        })
-    }
-
-    /// A human answers through `approver`'s channel.
-    ///
-    /// # Errors
-    /// When the host gives no random numbers.
-    pub fn terminal(approver: Arc<dyn Approver>) -> Result<Self, Unexpected> {
-        Ok(Self { mode: ApprovalMode::Terminal, approver: Some(approver), ..Self::none()? })
-    }
-}
-
-impl fmt::Debug for ApprovalSetup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApprovalSetup").field("mode", &self.mode).finish_non_exhaustive()
-    }
-}
-
-/// Where a request stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SettledAs {
-    /// A human is asked.
-    Pending,
-    /// Granted and not yet used: the same call made again goes through, once.
-    Granted,
-    /// Granted and used.
-    Used,
-    /// Refused, with the human's words.
-    Refused {
-        /// The human's words, escaped.
-        reason: Option<String>,
-    },
-    /// Nobody answered in time, or nobody used the grant in time.
-    Expired,
-    /// The caller took the call back.
-    Withdrawn,
-}
-
-impl SettledAs {
-    /// One word for feed, log and `approvals_status`.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Granted => "granted",
-            Self::Used => "used",
-            Self::Refused { .. } => "refused",
-            Self::Expired => "expired",
-            Self::Withdrawn => "withdrawn",
-        }
-    }
-}
-
-/// One request as `approvals_status` shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApprovalState {
-    /// Id of the request.
-    pub id: String,
-    /// Operation that needs approval.
-    pub operation: &'static str,
-    /// Where it stands.
-    pub state: SettledAs,
-    /// Seconds until a pending request is refused or a grant is lost.
-    pub expires_in_s: u64,
-}
-
-/// A decision that came to nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecideError {
-    /// No request of this task has the id.
-    #[error("no approval request has this id")]
-    Unknown,
-    /// It is decided, expired or withdrawn already; the first terminal decision stands.
-    #[error("the request is already {}", .0.word())]
-    Settled(SettledAs),
-    /// The decision could not be recorded, so it does not hold.
-    #[error("the decision could not be recorded")]
-    Unexpected(#[from] Unexpected),
-}
 
 /// What became of a request for approval.
 #[derive(Debug, Clone, PartialEq, Eq)]

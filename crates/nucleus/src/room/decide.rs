@@ -49,6 +49,9 @@ impl Identified {
     pub fn decide(self, executor: &Executor) -> Ruling {
         let sandbox = executor.sandbox();
         let Subject::Request(request) = &self.subject else {
+            if !executor.tools().contains(&self.call.name()) {
+                return Ruling::Deny(self.not_listed());
+            }
             return Ruling::Allow(Permitted { identified: self, clearance: Clearance::OwnTask });
         };
         let label = sandbox.label();
@@ -69,6 +72,17 @@ impl Identified {
                 Ruling::Deny(Denied::new(self.number, self.record, refusal))
             }
         }
+    }
+
+    /// A tool about the task itself that the policy has no use for is refused like one it forbids.
+    fn not_listed(self) -> Denied {
+        let text = format!(
+            "Refused (deny.capability.never): the policy of this task has no use for `{}`. Use the tools that are \
+             listed.",
+            self.call.name()
+        );
+        let refusal = Refusal::new("deny.capability.never", "policy", text);
+        Denied::new(self.number, self.record, refusal)
     }
 
     fn park(self, obligation: Obligation) -> Parked {

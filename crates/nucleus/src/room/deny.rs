@@ -15,6 +15,8 @@ pub struct Denied {
     number: u64,
     record: Box<CallRecord>,
     why: Why,
+    /// Refused before anybody decided: recorded one by one only as long as there are few.
+    coalesced: bool,
 }
 
 #[derive(Debug)]
@@ -29,7 +31,7 @@ enum Why {
 
 impl Denied {
     pub(super) fn new(number: u64, record: Box<CallRecord>, refusal: Refusal) -> Self {
-        Self { number, record, why: Why::Refused(refusal) }
+        Self { number, record, why: Why::Refused(refusal), coalesced: false }
     }
 
     pub(super) fn failed(number: u64, record: Box<CallRecord>, error: &Unexpected) -> Self {
@@ -41,7 +43,12 @@ impl Denied {
             Some(refusal) => Why::Refused(refusal),
             None => Why::Fault { code: error.code(), text: error.agent_text() },
         };
-        Self { number, record, why }
+        Self { number, record, why, coalesced: true }
+    }
+
+    /// For a caller whose channel serves no tools.
+    pub(super) fn unidentified(number: u64, record: Box<CallRecord>, refusal: Refusal) -> Self {
+        Self { coalesced: true, ..Self::new(number, record, refusal) }
     }
 
     pub(super) fn approval(
@@ -52,13 +59,13 @@ impl Denied {
         id: Option<String>,
         text: String,
     ) -> Self {
-        Self { number, record, why: Why::Approval { operation, rule, id, text } }
+        Self { number, record, why: Why::Approval { operation, rule, id, text }, coalesced: false }
     }
 
     /// Records the refusal and makes the answer. A log that fails changes nothing about it: it is a refusal still.
     pub fn settle(self, executor: &Executor) -> ToolResult {
         let sandbox = executor.sandbox();
-        let Self { number, record, why } = self;
+        let Self { number, record, why, coalesced } = self;
         let (code, layer, status, verdict, ending, text) = match why {
             Why::Refused(refusal) => {
                 let refusal = refusal.shown(|text| sandbox.clean(text));
@@ -80,7 +87,20 @@ impl Denied {
                 (code, None, FeedStatus::Failed, Verdict::Failed, Ending::Failed { code }, text)
             }
         };
+        sandbox.inner.session.count(verdict);
+        let inner = &*sandbox.inner;
+        let suppressed = if coalesced {
+            match inner.flood.admit(inner.clock.monotonic_ns()) {
+                Some(suppressed) => suppressed,
+                None => return ToolResult { text, structured: None, ending },
+            }
+        } else {
+            0
+        };
         let mut event = record.event(sandbox.recorder(), Phase::Decision);
+        if suppressed > 0 {
+            event.detail.insert("suppressed".to_owned(), suppressed.into());
+        }
         let (decision, result) = match verdict {
             Verdict::Waiting => ("needs_approval", "pending"),
             Verdict::Failed => ("none", "error"),
@@ -94,8 +114,7 @@ impl Denied {
         }
         // Nothing was done, so nothing has to be stopped when the log fails: every later intent will fail too.
         let _ = sandbox.recorder().append(&event, Durability::Written);
-        sandbox.inner.session.count(verdict);
-        sandbox.inner.show(FeedEvent {
+        inner.show(FeedEvent {
             call: number,
             status,
             tool: record.tool.to_owned(),

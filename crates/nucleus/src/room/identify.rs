@@ -67,7 +67,7 @@ impl Parsed {
                 "identity",
                 "Refused: this connection does not serve tools. Use the tools of the MCP server.",
             );
-            return Err(Denied::new(number, record, refusal));
+            return Err(Denied::unidentified(number, record, refusal));
         }
         match subject(&self.call, &argv, sandbox) {
             Ok(subject) => Ok(Identified { number, call: self.call, argv, subject, record }),

@@ -40,6 +40,7 @@ impl Parked {
     /// request, which nobody has granted.
     pub fn ask(mut self, executor: &Executor, cancel: &Cancel) -> Asked {
         let book = executor.sandbox().approvals();
+        let mut waited = false;
         for _ in 0..MAX_ROUNDS {
             let request = match self.request(executor) {
                 Ok(request) => request,
@@ -68,6 +69,11 @@ impl Parked {
                 Ok(Submitted::Full) => return Asked::NotGranted(self.full()),
                 Err(error) => return Asked::NotGranted(self.failed(&error)),
             };
+            // One wait per call: what was swapped while a human looked is answered with the new request's id.
+            if waited {
+                return Asked::NotGranted(self.pending(id));
+            }
+            waited = true;
             self.show_waiting(executor, &id);
             match book.wait(&id, cancel) {
                 SettledAs::Granted => {}

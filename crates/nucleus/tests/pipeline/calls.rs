@@ -152,6 +152,36 @@ fn garbage_is_refused_recorded_and_coalesced() {
 }
 
 #[test]
+fn refusals_before_the_decision_are_coalesced_too() {
+    let world = World::new();
+    std::os::unix::fs::symlink("/", world.ws().join("out")).unwrap();
+    for _ in 0..200 {
+        let refused = world.call("read", json!({"path": "out/etc/passwd"}));
+        assert_eq!(code(&refused.ending), "deny.path.escape");
+    }
+    let events = world.closed();
+    let written = events.iter().filter(|e| e.text("rule") == "deny.path.escape").count();
+    assert_eq!(written, 20);
+    let last = events.last().unwrap();
+    assert_eq!(last.0["detail"]["suppressed"].as_u64(), Some(180));
+    assert_eq!(world.sandbox.calls()["denied"], 200);
+}
+
+#[test]
+fn tools_about_jobs_need_the_right_to_run() {
+    let levels = free().levels.with(Operation::RunBash, Level::Never);
+    let policy = Permissions { levels, ..free() };
+    let world = World::of(Setting { policy, ..Setting::default() });
+    let refused = world.call("job_output", json!({"job": "job-1"}));
+    assert_eq!(code(&refused.ending), "deny.capability.never");
+    // Control: with the right to run there is merely no such job.
+    assert_eq!(
+        code(&World::new().call("job_output", json!({"job": "job-1"})).ending),
+        "job.unknown"
+    );
+}
+
+#[test]
 fn a_channel_serves_only_what_it_is_for() {
     let world = World::new();
     world.put("a", "x");

@@ -216,7 +216,9 @@ impl Event {
 
 pub(crate) fn events(log: &Path) -> Vec<Event> {
     let text = std::fs::read_to_string(log).unwrap();
-    text.lines()
+    // A line that is being written while a test looks is not an entry yet.
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
         .map(|line| {
             let entry: Value = serde_json::from_str(line).unwrap();
             Event(entry.get("event").unwrap().as_object().unwrap().clone())
@@ -296,15 +298,13 @@ impl Runner for FakeRunner {
         if self.broken.load(Ordering::SeqCst) {
             return Err(RunnerError::Io(io::Error::other("/var/lib/secret place is broken")));
         }
-        let intents = phases(&events(&self.log), "intent") as u64;
-        let started = {
-            let mut started = self.started.lock().unwrap();
-            started.push(spec.argv().to_vec());
-            started.len() as u64
-        };
-        if intents >= started {
+        // The lock first: an intent that is counted then belongs to a start that is counted, or to a later one.
+        let mut started = self.started.lock().unwrap();
+        started.push(spec.argv().to_vec());
+        if phases(&events(&self.log), "intent") >= started.len() {
             self.intents_seen.fetch_add(1, Ordering::SeqCst);
         }
+        drop(started);
         let (out, mut write) = io::pipe().map_err(RunnerError::Io)?;
         let (error, _) = io::pipe().map_err(RunnerError::Io)?;
         writeln!(write, "ran {}", spec.argv().join(" ")).map_err(RunnerError::Io)?;
