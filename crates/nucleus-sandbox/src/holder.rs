@@ -13,12 +13,12 @@ use nucleus_sys::weaken::{Weak, off};
 use nucleus_sys::{caps, fd, landlock, net, userns};
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::{Built, Failure, Step, at};
+use crate::error::{Built, Step, at};
 use crate::ids::INSIDE;
-use crate::init::{self, Init, Program};
+use crate::init::{self, Init};
 use crate::plan::{
     Access, Entry, HolderPlan, HolderReply, HolderRequest, Listeners, MESSAGE_BYTES, MemoryFiles,
-    Part, What,
+    Part, Program, What,
 };
 use crate::root::{self, Root, Sources};
 use crate::spec::DOOR;
@@ -56,6 +56,14 @@ struct Standing<'a> {
     filters: Filters,
     limits: rlimit::Limits,
     runs: Vec<OwnedFd>,
+    ready: Option<Ready>,
+}
+
+/// A pod that waits for its program.
+struct Ready {
+    pidfd: OwnedFd,
+    socket: UnixStream,
+    status: OwnedFd,
 }
 
 impl<'a> Holder<'a> {
@@ -121,6 +129,7 @@ impl<'a> Holder<'a> {
             filters,
             limits,
             runs: Vec::new(),
+            ready: None,
         })
     }
 
@@ -175,22 +184,17 @@ impl Standing<'_> {
             let Some((request, fds)) = receive(&self.socket) else { process::exit_now(0) };
             let answered = match request {
                 HolderRequest::Build => process::exit_now(1),
-                HolderRequest::Run(plan) => self.start(Program::Run(plan), fds),
-                HolderRequest::SelfTest(test) => self.start(Program::SelfTest(test), fds),
+                HolderRequest::Ready => self.make_ready(fds),
+                HolderRequest::Start(program) => self.start(&program, &fds),
             };
-            let result = match &answered {
-                Ok((pidfd, status)) => {
-                    reply(&self.socket, &HolderReply::Running, &[pidfd.as_fd(), status.as_fd()])
-                }
-                Err(failure) => reply(&self.socket, &HolderReply::Failed(failure.clone()), &[]),
-            };
-            if result.is_err() {
+            if answered.or_else(|failure| self.reply(&HolderReply::Failed(failure), &[])).is_err() {
                 process::exit_now(0);
             }
-            if let Ok((pidfd, _)) = answered {
-                self.runs.push(pidfd);
-            }
         }
+    }
+
+    fn reply(&self, answer: &HolderReply, fds: &[BorrowedFd<'_>]) -> Built<()> {
+        reply(&self.socket, answer, fds)
     }
 
     /// Waits for the next request, collecting inits that ended meanwhile.
@@ -218,47 +222,64 @@ impl Standing<'_> {
         }
     }
 
-    fn start(&self, program: Program, fds: Vec<OwnedFd>) -> Built<(OwnedFd, OwnedFd)> {
-        let bad = || Failure {
-            step: Step::Protocol,
-            detail: String::new(),
-            errno: rustix::io::Errno::INVAL.raw_os_error(),
-        };
-        let mut fds = fds.into_iter();
-        let standard =
-            [fds.next().ok_or_else(bad)?, fds.next().ok_or_else(bad)?, fds.next().ok_or_else(bad)?];
+    /// Hands a program to the pod that is ready. If its layers could not be put on, it is gone and has said so in its
+    /// status pipe, which the host reads.
+    fn start(&mut self, program: &Program, fds: &[OwnedFd]) -> Built<()> {
+        let none = || at(Step::Protocol, "")(rustix::io::Errno::SRCH.into());
+        let ready = self.ready.take().ok_or_else(none)?;
+        let body =
+            serde_json::to_vec(program).map_err(|error| at(Step::Protocol, "")(error.into()))?;
+        let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        match fd::send(&ready.socket, &body, &fds, MESSAGE_BYTES) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Err(at(Step::Protocol, "")(error));
+            }
+            _ => {}
+        }
+        self.reply(&HolderReply::Running, &[ready.pidfd.as_fd(), ready.status.as_fd()])?;
+        self.runs.push(ready.pidfd);
+        Ok(())
+    }
+
+    /// Forks a pod that puts its layers on and then waits for a program.
+    fn make_ready(&mut self, entrances: Vec<OwnedFd>) -> Built<()> {
+        let (ours, theirs) = UnixStream::pair().map_err(at(Step::Fork, "socket"))?;
         let (heard, status) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|error| at(Step::Fork, "pipe")(error.into()))?;
         let init = Init {
             proof: self.proof,
-            program,
-            standard,
-            entrances: fds.collect(),
+            socket: theirs,
+            entrances,
             status,
             limits: self.limits,
             domain: self.domain.as_ref(),
             filters: &self.filters,
         };
-        let mut namespaces = Namespaces::MOUNT;
-        if !off(Weak::Pidns) {
-            namespaces = namespaces.and(Namespaces::PID);
-        }
-        if !off(Weak::Ipcns) {
-            namespaces = namespaces.and(Namespaces::IPC);
-        }
-        match process::fork(self.proof, namespaces).map_err(at(Step::Fork, ""))? {
+        match process::fork(self.proof, run_namespaces()).map_err(at(Step::Fork, ""))? {
             Fork::Child => {
-                let mut keep: Vec<BorrowedFd<'_>> = init::kept(&init);
-                keep.extend(self.domain.as_ref().map(AsFd::as_fd));
-                if !off(Weak::Fds) && fd::keep_only(&keep).is_err() {
+                if !off(Weak::Fds) && fd::keep_only(&init::kept(&init)).is_err() {
                     process::exit_now(1);
                 }
-                drop(keep);
                 init.run()
             }
-            Fork::Parent(child) => Ok((child.pidfd, heard)),
+            Fork::Parent(child) => {
+                self.ready = Some(Ready { pidfd: child.pidfd, socket: ours, status: heard });
+                self.reply(&HolderReply::Done, &[])
+            }
         }
     }
+}
+
+/// Namespaces that each run gets of its own, inside its holder's.
+fn run_namespaces() -> Namespaces {
+    let mut namespaces = Namespaces::MOUNT;
+    if !off(Weak::Pidns) {
+        namespaces = namespaces.and(Namespaces::PID);
+    }
+    if !off(Weak::Ipcns) {
+        namespaces = namespaces.and(Namespaces::IPC);
+    }
+    namespaces
 }
 
 /// Tells the kernel to refuse execution of memory files in this process namespace, where it lets us.

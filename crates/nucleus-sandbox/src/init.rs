@@ -1,9 +1,13 @@
-//! Pod init: process 1 of one run. It puts the layers on, starts the program, forwards its end and
-//! takes everything down with it.
+//! Pod init: process 1 of one run. It puts the layers on, gets its program, starts it, forwards its end and takes
+//! everything down with it.
+//!
+//! The program comes last so that a pod can be made ready ahead of time: entering a control group alone may take the
+//! kernel 10 ms.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use nucleus_sys::landlock::Domain;
 use nucleus_sys::mount::{self, Restrictions};
@@ -14,24 +18,16 @@ use nucleus_sys::weaken::{Weak, off};
 use nucleus_sys::{caps, cgroup, fd};
 
 use crate::error::{Built, Step, at};
-use crate::plan::{Report, RunPlan};
-use crate::self_test::{self, SelfTest};
+use crate::plan::{MESSAGE_BYTES, Program, Report, RunPlan};
+use crate::self_test;
 
-/// What a pod's program is.
-#[derive(Debug)]
-pub(crate) enum Program {
-    Run(RunPlan),
-    SelfTest(SelfTest),
-}
-
-/// What one run needs of its holder.
+/// What a pod needs of its holder.
 #[derive(Debug)]
 pub(crate) struct Init<'a> {
     pub(crate) proof: &'a SingleThreaded,
-    pub(crate) program: Program,
-    /// Standard input, output and error of the program.
-    pub(crate) standard: [OwnedFd; 3],
-    /// Entrances of the run's control groups.
+    /// Where the program comes from.
+    pub(crate) socket: UnixStream,
+    /// Entrances of the pod's control groups.
     pub(crate) entrances: Vec<OwnedFd>,
     /// Where the end is reported.
     pub(crate) status: OwnedFd,
@@ -44,27 +40,27 @@ pub(crate) struct Init<'a> {
 const BROKEN: i32 = 71;
 
 impl Init<'_> {
-    /// Runs as process 1 of the new process namespace; never returns.
+    /// Runs as process 1 of the new process namespace: puts the layers on, waits for the program, runs it. Never returns.
     pub(crate) fn run(mut self) -> ! {
-        let mut status = File::from(match fd::duplicate(&self.status) {
-            Ok(status) => status,
-            Err(_) => process::exit_now(BROKEN),
+        let walls = self.wall();
+        let Self { proof, socket, status, .. } = self;
+        let mut status = File::from(status);
+        let begun = walls.and_then(|()| {
+            let (program, standard) = receive(&socket)?;
+            drop(socket);
+            let fork = process::fork(proof, Namespaces::NONE).map_err(at(Step::Fork, ""))?;
+            Ok((program, standard, fork))
         });
-        if let Err(failure) = self.wall() {
-            report(&mut status, &Report::Failed(failure));
-            process::exit_now(BROKEN);
-        }
-        match process::fork(self.proof, Namespaces::NONE) {
-            Ok(Fork::Child) => self.payload(&mut status),
-            Ok(Fork::Parent(child)) => {
-                let Self { standard, .. } = self;
+        match begun {
+            Ok((program, standard, Fork::Child)) => payload(&program, &standard, &mut status),
+            Ok((_, standard, Fork::Parent(child))) => {
                 drop(standard);
                 let end = wait_for(child.pid);
                 report(&mut status, &end);
                 process::exit_now(0)
             }
-            Err(error) => {
-                report(&mut status, &Report::Failed(at(Step::Fork, "")(error)));
+            Err(failure) => {
+                report(&mut status, &Report::Failed(failure));
                 process::exit_now(BROKEN)
             }
         }
@@ -103,26 +99,36 @@ impl Init<'_> {
         }
         Ok(())
     }
+}
 
-    fn payload(self, status: &mut File) -> ! {
-        let [stdin, stdout, stderr] = &self.standard;
-        let ready = fd::set_standard(stdin.as_fd(), stdout.as_fd(), stderr.as_fd())
-            .and_then(|()| if off(Weak::Fds) { Ok(()) } else { fd::close_on_exec_from(3) });
-        if let Err(error) = ready {
-            report(status, &Report::Failed(at(Step::Session, "descriptors")(error)));
-            process::exit_now(BROKEN);
+fn receive(socket: &UnixStream) -> Built<(Program, [OwnedFd; 3])> {
+    let torn = || at(Step::Protocol, "")(rustix::io::Errno::PIPE.into());
+    let message = fd::receive(socket, MESSAGE_BYTES).map_err(at(Step::Protocol, ""))?;
+    let (body, fds) = message.ok_or_else(torn)?;
+    let program =
+        serde_json::from_slice(&body).map_err(|error| at(Step::Protocol, "")(error.into()))?;
+    let standard = <[OwnedFd; 3]>::try_from(fds).map_err(|_| torn())?;
+    Ok((program, standard))
+}
+
+fn payload(program: &Program, standard: &[OwnedFd; 3], status: &mut File) -> ! {
+    let [stdin, stdout, stderr] = standard;
+    let ready = fd::set_standard(stdin.as_fd(), stdout.as_fd(), stderr.as_fd())
+        .and_then(|()| if off(Weak::Fds) { Ok(()) } else { fd::close_on_exec_from(3) });
+    if let Err(error) = ready {
+        report(status, &Report::Failed(at(Step::Session, "descriptors")(error)));
+        process::exit_now(BROKEN);
+    }
+    match program {
+        Program::SelfTest(test) => {
+            report(status, &Report::Breaches(self_test::run(test)));
+            process::exit_now(0)
         }
-        match &self.program {
-            Program::SelfTest(test) => {
-                report(status, &Report::Breaches(self_test::run(test)));
-                process::exit_now(0)
-            }
-            Program::Run(plan) => {
-                let error = execute(plan);
-                let number = error.raw_os_error().unwrap_or(libc_eio());
-                report(status, &Report::Exec(number));
-                process::exit_now(127)
-            }
+        Program::Run(plan) => {
+            let error = execute(plan);
+            let unknown = rustix::io::Errno::IO.raw_os_error();
+            report(status, &Report::Exec(error.raw_os_error().unwrap_or(unknown)));
+            process::exit_now(127)
         }
     }
 }
@@ -135,10 +141,6 @@ fn execute(plan: &RunPlan) -> io::Error {
         return error.into();
     }
     process::execute(program, arguments, &plan.env)
-}
-
-fn libc_eio() -> i32 {
-    rustix::io::Errno::IO.raw_os_error()
 }
 
 /// A process file system of this namespace that shows only its processes, in place of the holder's.
@@ -174,10 +176,10 @@ fn report(status: &mut File, report: &Report) {
     }
 }
 
-/// Descriptors that a run keeps of those its holder has.
+/// Descriptors that a pod keeps of those its holder has.
 pub(crate) fn kept<'a>(init: &'a Init<'_>) -> Vec<BorrowedFd<'a>> {
-    let mut keep: Vec<BorrowedFd<'a>> = init.standard.iter().map(AsFd::as_fd).collect();
+    let mut keep = vec![init.socket.as_fd(), init.status.as_fd()];
     keep.extend(init.entrances.iter().map(AsFd::as_fd));
-    keep.push(init.status.as_fd());
+    keep.extend(init.domain.map(AsFd::as_fd));
     keep
 }

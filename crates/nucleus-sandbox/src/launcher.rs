@@ -23,8 +23,8 @@ use crate::groups;
 use crate::holder::{self, Holder};
 use crate::ids::PodIds;
 use crate::plan::{
-    Facts, HolderPlan, HolderReply, HolderRequest, MESSAGE_BYTES, Part, Reply, Report, Request,
-    RunPlan,
+    Facts, HolderPlan, HolderReply, HolderRequest, MESSAGE_BYTES, Part, Program, Reply, Report,
+    Request, RunPlan,
 };
 use crate::root::{self, Sources};
 use crate::self_test::{Breach, SelfTest};
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The socket to the host is standard input. Returns the exit code when the host has gone or on a protocol error.
 #[must_use]
 pub fn launcher_main() -> i32 {
-    match Launcher::start() {
+    match Launcher::open() {
         Ok(mut launcher) => {
             let served = launcher.serve();
             launcher.kill_all();
@@ -63,6 +63,13 @@ struct Launcher {
 struct Standing {
     child: Child,
     socket: UnixStream,
+    repeat: bool,
+    /// The pod that waits for its program.
+    ready: Option<Ready>,
+}
+
+struct Ready {
+    group: Option<Group>,
 }
 
 struct Run {
@@ -71,7 +78,7 @@ struct Run {
 }
 
 impl Launcher {
-    fn start() -> io::Result<Self> {
+    fn open() -> io::Result<Self> {
         if !off(Weak::Dumpable) {
             process::set_dumpable(false)?;
         }
@@ -112,6 +119,7 @@ impl Launcher {
                 Ok((reply, fds)) => {
                     let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
                     self.answer(&reply, &borrowed)?;
+                    self.refill();
                 }
                 Err(failure) => self.answer(&Reply::Failed(failure), &[])?,
             }
@@ -152,7 +160,7 @@ impl Launcher {
             Request::Run { holder, plan } => self.run(holder, plan, fds),
             Request::Release { holder } => {
                 if let Some(standing) = self.holders.remove(&holder) {
-                    end(&standing.child);
+                    end(standing);
                 }
                 Ok((Reply::Done, Vec::new()))
             }
@@ -167,6 +175,7 @@ impl Launcher {
         self.ensure_group(&plan)?;
         let ids = plan.ids;
         let test = plan.self_test.clone();
+        let repeat = plan.repeat;
         let sources = match ids.base {
             Some(_) => Some(self.take_sources(&plan)?),
             None => None,
@@ -188,8 +197,8 @@ impl Launcher {
             Fork::Parent(child) => child,
         };
         drop((theirs, sources));
-        let standing = Standing { child, socket: ours };
-        match self.raise(&standing, &ids, test) {
+        let mut standing = Standing { child, socket: ours, repeat, ready: None };
+        match self.raise(&mut standing, &ids, test) {
             Ok((parts, fds, facts)) => {
                 self.count = self.count.saturating_add(1);
                 let holder = u32::try_from(self.count).unwrap_or(u32::MAX);
@@ -197,7 +206,7 @@ impl Launcher {
                 Ok((Reply::Held { holder, parts, facts }, fds))
             }
             Err(failure) => {
-                end(&standing.child);
+                end(standing);
                 Err(failure)
             }
         }
@@ -206,7 +215,7 @@ impl Launcher {
     /// Lets a forked holder build and tests what it built.
     fn raise(
         &mut self,
-        standing: &Standing,
+        standing: &mut Standing,
         ids: &PodIds,
         test: Option<SelfTest>,
     ) -> Built<(Vec<Part>, Vec<OwnedFd>, Facts)> {
@@ -221,7 +230,7 @@ impl Launcher {
                 (parts, memory_files, groups_dropped)
             }
             HolderReply::Failed(failure) => return Err(failure),
-            HolderReply::Running => return Err(nonsense()),
+            HolderReply::Running | HolderReply::Done => return Err(nonsense()),
         };
         let support = self.hierarchy.as_ref().map(Hierarchy::support);
         let mut facts = Facts {
@@ -243,16 +252,16 @@ impl Launcher {
         Ok((parts, fds, facts))
     }
 
-    fn test(&mut self, standing: &Standing, test: SelfTest) -> Built<Vec<Breach>> {
+    /// Runs the self-test, in a pod that needs no control group for it.
+    fn test(&mut self, standing: &mut Standing, test: SelfTest) -> Built<Vec<Breach>> {
         let null = File::options()
             .read(true)
             .write(true)
             .open("/dev/null")
             .map_err(at(Step::Source, "/dev/null"))?;
-        let request = HolderRequest::SelfTest(test);
-        let (pidfd, status) = self.begin(standing, &request, &[null.as_fd(); 3])?;
+        self.make_ready(standing, None)?;
+        let (pidfd, status) = self.begin(standing, Program::SelfTest(test), &[null.as_fd(); 3])?;
         self.await_end(pidfd.as_fd())?;
-        self.sweep(pidfd);
         let mut text = String::new();
         File::from(status).read_to_string(&mut text).map_err(at(Step::Protocol, ""))?;
         for line in text.lines() {
@@ -271,32 +280,28 @@ impl Launcher {
         plan: RunPlan,
         fds: Vec<OwnedFd>,
     ) -> Built<(Reply, Vec<OwnedFd>)> {
-        let Some(standing) = self.holders.remove(&holder) else { return Err(nonsense()) };
+        let Some(mut standing) = self.holders.remove(&holder) else { return Err(nonsense()) };
         let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-        let begun = self.begin(&standing, &HolderRequest::Run(plan), &borrowed);
+        let begun = self.begin(&mut standing, Program::Run(plan), &borrowed);
         self.holders.insert(holder, standing);
         let (pidfd, status) = begun?;
         Ok((Reply::Running, vec![pidfd, status]))
     }
 
-    /// Starts a run in a control group of its own. The returned process is also remembered, to clean up after it.
+    /// Starts a program in the pod that is ready, or in one made now. The process is also remembered, to clean up
+    /// after it.
     fn begin(
         &mut self,
-        standing: &Standing,
-        request: &HolderRequest,
+        standing: &mut Standing,
+        program: Program,
         standard: &[BorrowedFd<'_>],
     ) -> Built<(OwnedFd, OwnedFd)> {
-        self.count = self.count.saturating_add(1);
-        let group = match &self.group {
-            Some(group) => {
-                let name = format!("run-{}", self.count);
-                let unlimited = cgroup::Limits::default();
-                Some(group.child(&name, &unlimited).map_err(at(Step::Cgroup, name))?)
-            }
-            None => None,
-        };
-        let started = self.start_in(standing, request, standard, group.as_ref());
-        match started {
+        if standing.ready.is_none() {
+            let group = self.run_group()?;
+            self.make_ready(standing, group)?;
+        }
+        let group = standing.ready.take().and_then(|ready| ready.group);
+        match self.start(standing, program, standard) {
             Ok((pidfd, status)) => {
                 let remembered = fd::duplicate(&pidfd).map_err(at(Step::Protocol, ""))?;
                 self.runs.push(Run { pidfd: remembered, group });
@@ -309,26 +314,60 @@ impl Launcher {
         }
     }
 
-    fn start_in(
+    fn start(
         &self,
         standing: &Standing,
-        request: &HolderRequest,
+        program: Program,
         standard: &[BorrowedFd<'_>],
-        group: Option<&Group>,
     ) -> Built<(OwnedFd, OwnedFd)> {
-        let entrances = match group {
-            Some(group) => group.entrances().map_err(at(Step::Cgroup, ""))?,
-            None => Vec::new(),
-        };
-        let mut fds = standard.to_vec();
-        fds.extend(entrances.iter().map(AsFd::as_fd));
-        let (reply, fds) = self.ask(standing, request, &fds)?;
+        let (reply, fds) = self.ask(standing, &HolderRequest::Start(program), standard)?;
         let mut fds = fds.into_iter();
         match (reply, fds.next(), fds.next()) {
             (HolderReply::Running, Some(pidfd), Some(status)) => Ok((pidfd, status)),
             (HolderReply::Failed(failure), ..) => Err(failure),
             _ => Err(nonsense()),
         }
+    }
+
+    /// Makes the next pod ready, where more than one program is expected. A failure shows when the pod is needed.
+    fn refill(&mut self) {
+        for (holder, mut standing) in std::mem::take(&mut self.holders) {
+            if standing.repeat && standing.ready.is_none() {
+                let group = self.run_group();
+                let _later = group.and_then(|group| self.make_ready(&mut standing, group));
+            }
+            self.holders.insert(holder, standing);
+        }
+    }
+
+    fn make_ready(&self, standing: &mut Standing, group: Option<Group>) -> Built<()> {
+        let entrances = match group.as_ref().map(Group::entrances).transpose() {
+            Ok(entrances) => entrances.unwrap_or_default(),
+            Err(error) => {
+                remove(group);
+                return Err(at(Step::Cgroup, "")(error));
+            }
+        };
+        let fds: Vec<BorrowedFd<'_>> = entrances.iter().map(AsFd::as_fd).collect();
+        let failure = match self.ask(standing, &HolderRequest::Ready, &fds) {
+            Ok((HolderReply::Done, _)) => {
+                standing.ready = Some(Ready { group });
+                return Ok(());
+            }
+            Ok((HolderReply::Failed(failure), _)) | Err(failure) => failure,
+            Ok(_) => nonsense(),
+        };
+        remove(group);
+        Err(failure)
+    }
+
+    /// A control group for one run, inside the task's.
+    fn run_group(&mut self) -> Built<Option<Group>> {
+        let Some(group) = &self.group else { return Ok(None) };
+        self.count = self.count.saturating_add(1);
+        let name = format!("run-{}", self.count);
+        let child = group.child(&name, &cgroup::Limits::default());
+        child.map(Some).map_err(at(Step::Cgroup, name))
     }
 
     fn ask(
@@ -374,14 +413,6 @@ impl Launcher {
         }
     }
 
-    /// Cleans up after one run that is known to have ended.
-    fn sweep(&mut self, pidfd: OwnedFd) {
-        drop(pidfd);
-        if let Some(run) = self.runs.pop() {
-            remove(run.group);
-        }
-    }
-
     fn take_sources(&self, plan: &HolderPlan) -> Built<Sources> {
         let mut namespaces: BTreeMap<(u32, u32), OwnedFd> = BTreeMap::new();
         root::take_sources(&plan.entries, |tree, path| {
@@ -416,7 +447,7 @@ impl Launcher {
         let namespace = userns::write_maps(&pid, &uids, &gids, false)
             .and_then(|()| File::open(Path::new("/proc").join(&pid).join("ns/user")))
             .map_err(at(Step::IdMaps, "mapping"));
-        end(&child);
+        kill(&child);
         namespace.map(OwnedFd::from)
     }
 
@@ -439,7 +470,7 @@ impl Launcher {
 
     fn kill_all(&mut self) {
         for (_, standing) in std::mem::take(&mut self.holders) {
-            end(&standing.child);
+            end(standing);
         }
         for run in std::mem::take(&mut self.runs) {
             remove(run.group);
@@ -448,8 +479,14 @@ impl Launcher {
     }
 }
 
+/// Kills a holder with everything in it.
+fn end(standing: Standing) {
+    kill(&standing.child);
+    remove(standing.ready.and_then(|ready| ready.group));
+}
+
 /// Kills a child and waits: with it, everything in its process namespace is dead.
-fn end(child: &Child) {
+fn kill(child: &Child) {
     // Failing means that it is gone already.
     let _gone = process::kill(child.pidfd.as_fd());
     let _ended = process::wait_end(child.pidfd.as_fd(), Some(PATIENCE));

@@ -134,6 +134,7 @@ impl LocalDriver {
                 listeners: Listeners { dns: true, ..Listeners::default() },
                 limits: spec.limits,
                 self_test: Some(self_test(spec, masks)),
+                repeat: true,
             })
         };
         if off(Weak::Overlay) {
@@ -210,6 +211,7 @@ impl LocalDriver {
             listeners,
             limits: session.limits,
             self_test: Some(SelfTest::default()),
+            repeat: false,
         };
         let held = self.hold(plan, &session.session_dir)?;
         self.accept(&held, &session.ids, &std::collections::BTreeSet::new())?;
@@ -243,6 +245,7 @@ impl Driver for LocalDriver {
             listeners: Listeners::default(),
             limits: Limits::default(),
             self_test: Some(SelfTest::default()),
+            repeat: false,
         };
         let held = self.hold(plan, Path::new("/"))?;
         let enforcement = self.accept(&held, &ids, &std::collections::BTreeSet::new());

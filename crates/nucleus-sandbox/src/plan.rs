@@ -79,6 +79,8 @@ pub(crate) struct HolderPlan {
     pub(crate) listeners: Listeners,
     pub(crate) limits: Limits,
     pub(crate) self_test: Option<SelfTest>,
+    /// More than one program will run: the next pod is made ready while there is time.
+    pub(crate) repeat: bool,
 }
 
 /// Listeners made in the new network namespace and root, passed up to the host.
@@ -155,9 +157,16 @@ pub(crate) struct RunPlan {
 pub(crate) enum HolderRequest {
     /// The id maps are written: build.
     Build,
-    /// Descriptors: standard input, output, error, then entrances of control groups.
+    /// Make a pod ready. Descriptors: entrances of its control groups. Answered by `Done`.
+    Ready,
+    /// Run this in the pod made ready. Descriptors: standard input, output, error. Answered by `Running`.
+    Start(Program),
+}
+
+/// What a pod runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Program {
     Run(RunPlan),
-    /// As `Run`, but the program is the self-test.
     SelfTest(SelfTest),
 }
 
@@ -166,6 +175,8 @@ pub(crate) enum HolderRequest {
 pub(crate) enum HolderReply {
     /// Built. Descriptors in the order of `parts`.
     Built { parts: Vec<Part>, memory_files: MemoryFiles, groups_dropped: bool },
+    /// A pod is being made ready.
+    Done,
     /// A program runs; descriptors: process, status pipe.
     Running,
     /// It could not be done.

@@ -242,6 +242,9 @@ struct Staged {
 impl Staged {
     fn new(top: BorrowedFd<'_>) -> Built<Self> {
         make_directory(top, STAGING)?;
+        let tree = mount::filesystem("tmpfs", &[("size", "1m")], Restrictions::PLAIN)
+            .map_err(at(Step::Make, STAGING))?;
+        mount::attach(tree.as_fd(), top, STAGING).map_err(at(Step::Place, STAGING))?;
         Ok(Self { count: 0 })
     }
 
@@ -270,9 +273,6 @@ impl Staged {
             mount::clone_tree_at(top, Path::new(&merged)).map_err(at(Step::Overlay, inside))?;
         let open = rustix::fs::openat(top, &merged, directory_flags(), Mode::empty())
             .map_err(os(Step::Overlay, inside))?;
-        for part in ["merged", "scratch", "lower"] {
-            mount::detach(&format!("{base}/{part}")).map_err(at(Step::Overlay, inside))?;
-        }
         Ok((open, tree))
     }
 
@@ -289,7 +289,6 @@ impl Staged {
             mount::clone_tree_at(top, Path::new(&merged)).map_err(at(Step::Place, inside))?;
         let open = rustix::fs::openat(top, &merged, directory_flags(), Mode::empty())
             .map_err(os(Step::Place, inside))?;
-        mount::detach(&merged).map_err(at(Step::Place, inside))?;
         Ok((open, tree))
     }
 
@@ -344,15 +343,9 @@ impl Staged {
         Ok(())
     }
 
-    /// Removes what was only needed while building. The masks keep their files: those are reachable by nobody else.
-    fn clear(&self, top: BorrowedFd<'_>) -> Built<()> {
-        for number in 1..=self.count {
-            for part in ["lower", "scratch", "merged", ""] {
-                remove(top, &format!("{STAGING}/{number}/{part}"), AtFlags::REMOVEDIR)?;
-            }
-        }
-        remove(top, &format!("{STAGING}/mask-file"), AtFlags::empty())?;
-        remove(top, &format!("{STAGING}/mask-directory"), AtFlags::REMOVEDIR)?;
+    /// Lets go of what was only needed while building, all at once because each time costs the kernel a grace period.
+    fn clear(self, top: BorrowedFd<'_>) -> Built<()> {
+        mount::detach(STAGING).map_err(at(Step::Place, STAGING))?;
         remove(top, STAGING, AtFlags::REMOVEDIR)
     }
 }
