@@ -37,25 +37,32 @@ fn claude(env: &Environment) -> Result<PathBuf, CliFailure> {
         .map(|dir| dir.join("claude"))
         .find(|candidate| candidate.is_file())
         .ok_or_else(missing)?;
-    let real = std::fs::canonicalize(&found)
-        .map_err(|error| CliFailure::unavailable(format!("cannot resolve {}: {error}", found.display())))?;
+    let real = std::fs::canonicalize(&found).map_err(|error| {
+        CliFailure::unavailable(format!("cannot resolve {}: {error}", found.display()))
+    })?;
     if is_elf(&real) {
         return Ok(real);
     }
     // npm's wrapper is a script; the program itself is in a package beside it.
     real.ancestors()
-        .flat_map(|dir| [dir.join(CLAUDE_NATIVE), dir.join("node_modules/@anthropic-ai").join(CLAUDE_NATIVE)])
+        .flat_map(|dir| {
+            [dir.join(CLAUDE_NATIVE), dir.join("node_modules/@anthropic-ai").join(CLAUDE_NATIVE)]
+        })
         .find(|candidate| is_elf(candidate))
         .ok_or_else(|| {
-            CliFailure::usage(format!("{} is not a native Claude Code and none is beside it", real.display()))
-                .hint("npm install -g @anthropic-ai/claude-code")
+            CliFailure::usage(format!(
+                "{} is not a native Claude Code and none is beside it",
+                real.display()
+            ))
+            .hint("npm install -g @anthropic-ai/claude-code")
         })
 }
 
 fn is_elf(path: &Path) -> bool {
     use std::io::Read;
     let mut magic = [0_u8; 4];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && magic == *b"\x7fELF"
 }
 
 #[cfg(test)]

@@ -8,23 +8,37 @@ use clap_complete::Shell;
 /// Exit codes, shown by `nucleus --help` and in the README.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0-63, 126-255  what the agent or command itself returned (128+N: killed by signal N)
-  64  wrong use: flags, workspace, missing agent
-  65  a policy or configuration file is bad
-  69  this host cannot hold what the policy asks for
-  70  a defect of Nucleus
-  74  no space, IO error or unwritable log
-  77  the envelope refused the task
-  124 the task ran out of time
-  130 interrupted; the session is kept";
+  64   wrong use: flags, workspace, missing agent
+  65   a policy or configuration file is bad
+  69   this host cannot hold what is asked, or the local driver was not accepted
+  70   a defect of Nucleus
+  74   no space, IO error or unwritable log
+  77   the envelope refused the task
+  124  the task ran out of time; the session is kept
+  130  interrupted; the session is kept
+  any other: what the agent or command itself returned (127: not found,
+  128+N: killed by signal N)";
 
 /// Run agents inside an enforced envelope.
 #[derive(Debug, Parser)]
-#[command(name = "nucleus", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "nucleus", version, after_help = EXIT_CODES, disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Command {
+    /// Whether the user asked for JSON, so that a failure is told in JSON too.
+    pub(crate) fn wants_json(&self) -> bool {
+        match self {
+            Self::Run(args) => args.json,
+            Self::Profiles(args) => args.json,
+            Self::Apply(args) | Self::Discard(args) => args.json,
+            Self::Review(args) => args.session.json,
+            Self::Completions { .. } => false,
+        }
+    }
 }
 
 /// The subcommands.
@@ -71,7 +85,7 @@ pub(crate) struct RunArgs {
     /// Directory to work on; the current one when absent.
     #[arg(long, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
-    /// Accept the local driver: namespaces of this host instead of a microVM.
+    /// Accept the local driver: walls of this host's own kernel instead of a microVM.
     #[arg(long)]
     pub allow_local_driver: bool,
     /// Hold every change for `nucleus review`.
@@ -89,7 +103,8 @@ pub(crate) struct RunArgs {
     /// Extra arguments for the agent program.
     #[arg(long = "agent-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub agent_args: Vec<String>,
-    /// Print events as JSON lines on standard output.
+    /// Print events and the result as JSON lines on standard output (`type`: started, feed, approval_requested,
+    /// approval_settled, output, finished, failed). Nobody can approve then.
     #[arg(long)]
     pub json: bool,
     /// Show only what asks, fails or is refused, and the summary.
@@ -130,6 +145,9 @@ pub(crate) struct ReviewArgs {
     /// The session.
     #[command(flatten)]
     pub session: SessionArgs,
+    /// List the sessions that wait, of all workspaces.
+    #[arg(long, conflicts_with_all = ["session", "accept", "reject"])]
+    pub list: bool,
     /// Write this held path to the workspace (may be given more than once).
     #[arg(long, value_name = "PATH")]
     pub accept: Vec<String>,

@@ -7,8 +7,20 @@ use crate::failure::CliFailure;
 
 /// Variables the proxy may see to find toolchains and trust roots. Values stay on the host side.
 const HOST_NAMES: [&str; 14] = [
-    "CARGO_HOME", "GOPATH", "GOROOT", "HOME", "JAVA_HOME", "LANG", "LC_ALL", "NVM_BIN", "PATH", "PYENV_ROOT",
-    "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "TERM", "VIRTUAL_ENV",
+    "CARGO_HOME",
+    "GOPATH",
+    "GOROOT",
+    "HOME",
+    "JAVA_HOME",
+    "LANG",
+    "LC_ALL",
+    "NVM_BIN",
+    "PATH",
+    "PYENV_ROOT",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "TERM",
+    "VIRTUAL_ENV",
 ];
 
 /// The host environment as read at start.

@@ -1,15 +1,19 @@
 //! The loop of `nucleus run`: proxy's lines, the user's keys and signals meet here.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
-use nucleus_wire::control::{ApprovalView, FromProxy, Summary, ToProxy};
+use nucleus_wire::control::{ApprovalView, FeedStatus, FromProxy, Summary, ToProxy};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::failure::CliFailure;
 use crate::prompt::{Answer, Prompt, parse_answer};
 use crate::proxy::Proxy;
 use crate::screen::Screen;
+
+/// How often the screen says what still runs.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Something happened.
 #[derive(Debug)]
@@ -47,10 +51,15 @@ pub(crate) struct EventLoop {
 
 impl EventLoop {
     /// Starts the listeners.
-    pub(crate) fn new(proxy: Proxy, output: Output, prompt: Option<Prompt>) -> Result<Self, CliFailure> {
+    pub(crate) fn new(
+        proxy: Proxy,
+        output: Output,
+        prompt: Option<Prompt>,
+    ) -> Result<Self, CliFailure> {
         let (sender, events) = channel();
         let listeners = || -> std::io::Result<()> {
-            proxy.listen(sender.clone(), |item| Event::Proxy(item.map(|line| line.map(Box::new))))?;
+            proxy
+                .listen(sender.clone(), |item| Event::Proxy(item.map(|line| line.map(Box::new))))?;
             if let Some(prompt) = &prompt {
                 prompt.watch(sender.clone(), Event::Typed)?;
             }
@@ -65,7 +74,8 @@ impl EventLoop {
             })?;
             Ok(())
         };
-        listeners().map_err(|error| CliFailure::unavailable(format!("cannot start listening: {error}")))?;
+        listeners()
+            .map_err(|error| CliFailure::unavailable(format!("cannot start listening: {error}")))?;
         Ok(Self {
             proxy,
             output,
@@ -81,12 +91,19 @@ impl EventLoop {
 
     /// Runs the task to its end.
     pub(crate) fn run(mut self, start: ToProxy) -> Result<Summary, CliFailure> {
-        self.proxy
-            .send(&start)
-            .map_err(|error| CliFailure::unavailable(format!("the enforcement process is gone: {error}")))?;
+        self.proxy.send(&start).map_err(|error| {
+            CliFailure::unavailable(format!("the enforcement process is gone: {error}"))
+        })?;
         loop {
-            // `sender` lives in self, so the channel cannot close under us.
-            let Ok(event) = self.events.recv() else { return Err(self.lost("its listener ended")) };
+            let event = match self.events.recv_timeout(TICK) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tick();
+                    continue;
+                }
+                // `sender` lives in self, so the channel cannot close under us.
+                Err(RecvTimeoutError::Disconnected) => return Err(self.lost("its listener ended")),
+            };
             match event {
                 Event::Signal => self.interrupt(),
                 Event::Typed(line) => self.typed(&line),
@@ -102,6 +119,14 @@ impl EventLoop {
         }
     }
 
+    fn tick(&mut self) {
+        if let Output::Screen(screen) = &mut self.output
+            && self.asked.is_none()
+        {
+            screen.tick();
+        }
+    }
+
     fn message(&mut self, message: FromProxy) -> Option<Result<Summary, CliFailure>> {
         if let Output::Json = self.output {
             self.print_json(&message);
@@ -113,14 +138,24 @@ impl EventLoop {
                 }
                 return Some(Ok(*summary));
             }
-            FromProxy::Failed(failure) => return Some(Err(failure.into())),
+            FromProxy::Failed(failure) => {
+                if let Output::Screen(screen) = &mut self.output {
+                    screen.close();
+                }
+                return Some(Err(CliFailure::from(failure).told()));
+            }
             FromProxy::ApprovalRequested(view) => {
                 self.pending.push_back(view);
                 self.ask_next();
             }
             FromProxy::ApprovalSettled { id, outcome } => {
                 if let Output::Screen(screen) = &mut self.output {
-                    screen.settled(&id, &outcome);
+                    let operation = self
+                        .pending
+                        .iter()
+                        .find(|view| view.id == id)
+                        .map(|view| view.operation.as_str());
+                    screen.settled(&id, operation, &outcome);
                 }
                 self.pending.retain(|view| view.id != id);
                 if self.asked.as_deref() == Some(id.as_str()) {
@@ -137,9 +172,14 @@ impl EventLoop {
         let Output::Screen(screen) = &mut self.output else { return };
         match message {
             FromProxy::Started(started) => screen.started(started),
+            // The question itself says all of it.
+            FromProxy::Feed(event)
+                if event.status == FeedStatus::Waiting && self.prompt.is_some() => {}
             FromProxy::Feed(event) => screen.feed(event),
-            FromProxy::Output { stream, text } => {
-                if screen.output(stream, text).is_err() {
+            FromProxy::Output { stream, text, hex } => {
+                let bytes = hex.as_deref().and_then(from_hex);
+                if screen.output(stream, text, bytes.as_deref().unwrap_or(text.as_bytes())).is_err()
+                {
                     self.nobody_reads();
                 }
             }
@@ -220,5 +260,26 @@ impl EventLoop {
             "every pod of the task died with it; changes that were being written to the workspace are finished or undone by the next command\n\
              keep what the agent did with `nucleus apply`, look at it with `nucleus review`, or drop it with `nucleus discard`",
         )
+    }
+}
+
+/// The bytes of a hex text; `None` when it is none.
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    digits?
+        .chunks(2)
+        .map(|pair| u8::try_from(pair.iter().fold(0, |byte, digit| byte * 16 + digit)).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_gives_the_bytes_back() {
+        assert_eq!(from_hex("61ff0f").as_deref(), Some(b"a\xff\x0f".as_slice()));
+        assert_eq!(from_hex("").as_deref(), Some(b"".as_slice()));
+        assert_eq!(from_hex("zz"), None);
     }
 }

@@ -1,47 +1,45 @@
 //! Failures of the command itself: one text for the user, one hint, one exit code.
 
-use nucleus_wire::control::{Failure, FailureClass};
-
-/// Exit code of a task that the user ended, as a shell reports SIGINT.
-pub(crate) const INTERRUPTED: u8 = 130;
+use nucleus_wire::control::{Failure, FailureClass, FromProxy};
 
 /// A failure with what to do about it.
 #[derive(Debug)]
 pub(crate) struct CliFailure {
-    code: u8,
+    class: FailureClass,
     message: String,
     hint: Option<String>,
+    told: bool,
 }
 
 impl CliFailure {
     /// Wrong use of the command line or the workspace.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: FailureClass::Usage.exit_code(), message: message.into(), hint: None }
+        Self { class: FailureClass::Usage, message: message.into(), hint: None, told: false }
     }
 
     /// A file that should hold policy or configuration does not.
     pub(crate) fn policy(message: impl Into<String>) -> Self {
-        Self { code: FailureClass::Policy.exit_code(), message: message.into(), hint: None }
+        Self { class: FailureClass::Policy, message: message.into(), hint: None, told: false }
     }
 
     /// The host did not give what is needed.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
-        Self { code: FailureClass::Unavailable.exit_code(), message: message.into(), hint: None }
+        Self { class: FailureClass::Unavailable, message: message.into(), hint: None, told: false }
     }
 
     /// The host cannot isolate as asked.
     pub(crate) fn isolation(message: impl Into<String>) -> Self {
-        Self { code: FailureClass::Isolation.exit_code(), message: message.into(), hint: None }
+        Self { class: FailureClass::Isolation, message: message.into(), hint: None, told: false }
     }
 
     /// A defect of Nucleus itself.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self { code: FailureClass::Internal.exit_code(), message: message.into(), hint: None }
+        Self { class: FailureClass::Internal, message: message.into(), hint: None, told: false }
     }
 
     /// The user ended it at once.
     pub(crate) fn interrupted(message: impl Into<String>) -> Self {
-        Self { code: INTERRUPTED, message: message.into(), hint: None }
+        Self { class: FailureClass::Interrupted, message: message.into(), hint: None, told: false }
     }
 
     /// Adds what to do about it.
@@ -51,9 +49,23 @@ impl CliFailure {
         self
     }
 
+    /// Notes that a reader of JSON lines has been told already.
+    #[must_use]
+    pub(crate) fn told(mut self) -> Self {
+        self.told = true;
+        self
+    }
+
+    /// The failure as the JSON line that the reader has not been given yet.
+    pub(crate) fn as_json(&self) -> Option<String> {
+        let failure =
+            Failure { class: self.class, message: self.message.clone(), hint: self.hint.clone() };
+        (!self.told).then(|| serde_json::to_string(&FromProxy::Failed(failure)).ok()).flatten()
+    }
+
     /// The process exit code.
     pub(crate) fn exit_code(&self) -> u8 {
-        self.code
+        self.class.exit_code()
     }
 
     /// The text for standard error.
@@ -72,6 +84,6 @@ impl CliFailure {
 
 impl From<Failure> for CliFailure {
     fn from(failure: Failure) -> Self {
-        Self { code: failure.class.exit_code(), message: failure.message, hint: failure.hint }
+        Self { class: failure.class, message: failure.message, hint: failure.hint, told: false }
     }
 }

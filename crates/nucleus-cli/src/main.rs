@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod consent;
 mod environment;
 mod events;
 mod failure;
@@ -12,8 +13,10 @@ mod run;
 mod screen;
 mod sessions;
 mod settings;
+mod shell;
 mod state;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -36,10 +39,15 @@ fn main() -> ExitCode {
         }
     };
     let env = Environment::read();
+    let json = cli.command.wants_json();
     match dispatch(cli.command, &env) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprint!("{}", failure.render());
+            if json && let Some(line) = failure.as_json() {
+                let _gone = writeln!(std::io::stdout(), "{line}");
+            }
+            // As above: a closed standard error changes nothing about the code.
+            let _gone = write!(std::io::stderr(), "{}", failure.render());
             ExitCode::from(failure.exit_code())
         }
     }
@@ -53,7 +61,10 @@ fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
         Command::Review(args) => sessions::review(&args, env),
         Command::Discard(args) => sessions::discard(&args, env),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "nucleus", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "nucleus", &mut script);
+            // A reader that closed the pipe has seen enough.
+            let _gone = std::io::stdout().write_all(&script);
             Ok(0)
         }
     }

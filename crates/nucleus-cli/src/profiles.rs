@@ -24,7 +24,9 @@ fn as_text() -> String {
             ProfileStatus::Enforced => "✓",
             _ => "~",
         };
-        let default = if info.name == profile::DEFAULT_PROFILE { " (default)" } else { "" };
+        // The default's own summary may say so already.
+        let marked = info.name != profile::DEFAULT_PROFILE || info.summary.ends_with("(default)");
+        let default = if marked { "" } else { " (default)" };
         text.push_str(&format!("  {mark} {:<14} {}{default}\n", info.name, info.summary));
         if let Some(note) = &info.note {
             text.push_str(&format!("    {:<14} {note}\n", ""));

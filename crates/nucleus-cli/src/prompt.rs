@@ -86,6 +86,9 @@ mod tests {
     #[test]
     fn a_refusal_may_carry_words_for_the_agent() {
         assert_eq!(parse_answer("k7f2", "no"), Answer::Refuse(None));
-        assert_eq!(parse_answer("k7f2", "no use a branch"), Answer::Refuse(Some("use a branch".to_owned())));
+        assert_eq!(
+            parse_answer("k7f2", "no use a branch"),
+            Answer::Refuse(Some("use a branch".to_owned()))
+        );
     }
 }

@@ -26,8 +26,9 @@ impl Proxy {
     /// Starts the proxy in a process group of its own (a Ctrl-C at the terminal is this command's to handle),
     /// with an empty environment, the control socket and, when there is one, the model key's descriptor.
     pub(crate) fn start(program: &Path, model_key: Option<OwnedFd>) -> Result<Self, CliFailure> {
-        let failed =
-            |error: std::io::Error| CliFailure::unavailable(format!("cannot start {}: {error}", program.display()));
+        let failed = |error: std::io::Error| {
+            CliFailure::unavailable(format!("cannot start {}: {error}", program.display()))
+        };
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let mut command = Command::new(program);
         clear(&mut command);
@@ -90,9 +91,12 @@ impl Proxy {
 
 /// Where the programs of this installation are: beside the running one.
 pub(crate) fn bin_dir() -> Result<PathBuf, CliFailure> {
-    let own = std::env::current_exe()
-        .map_err(|error| CliFailure::internal(format!("cannot find this program's own path: {error}")))?;
-    own.parent().map(Path::to_path_buf).ok_or_else(|| CliFailure::internal("this program has no directory"))
+    let own = std::env::current_exe().map_err(|error| {
+        CliFailure::internal(format!("cannot find this program's own path: {error}"))
+    })?;
+    own.parent()
+        .map(Path::to_path_buf)
+        .ok_or_else(|| CliFailure::internal("this program has no directory"))
 }
 
 /// A program of this installation.
@@ -101,8 +105,11 @@ pub(crate) fn companion(dir: &Path, name: &str) -> Result<PathBuf, CliFailure> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(CliFailure::usage(format!("{name} is not installed beside nucleus (looked in {})", dir.display()))
-        .hint(format!("install it from the same source: cargo install {name}")))
+    Err(CliFailure::usage(format!(
+        "{name} is not installed beside nucleus (looked in {})",
+        dir.display()
+    ))
+    .hint(format!("install it from the same source: cargo install {name}")))
 }
 
 #[cfg(not(feature = "weaken"))]

@@ -4,14 +4,18 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nucleus_wire::config::{AdminConfig, Config};
-use nucleus_wire::control::{ApprovalMode, ModelUpstream, Payload, PolicySource, PolicyText, Summary, TaskSpec, ToProxy};
+use nucleus_wire::control::{
+    ApprovalMode, FailureClass, ModelUpstream, Payload, PolicySource, PolicyText, Summary,
+    TaskSpec, ToProxy,
+};
 use nucleus_wire::profile;
 
 use crate::agent;
 use crate::args::{Agent, RunArgs};
+use crate::consent;
 use crate::environment::Environment;
 use crate::events::{EventLoop, Output};
-use crate::failure::{CliFailure, INTERRUPTED};
+use crate::failure::CliFailure;
 use crate::prompt::Prompt;
 use crate::proxy::{self, Proxy};
 use crate::screen::{Screen, Verbosity};
@@ -32,15 +36,18 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let config = settings::user(&state)?.or(&admin.settings);
     let workspace = workspace(args.workspace.as_deref())?;
     let prompt = if args.json { None } else { Prompt::open() };
+    let payload = payload(&args, env, &config)?;
+    let policy = policy(&args, &config)?;
     let (model, key) = model(&args, env, &config, &state)?;
     let spec = TaskSpec {
         session: new_session_id()?,
         state_dir: state.dir.clone(),
+        protected: state.protected(),
         workspace,
-        payload: payload(&args, env, &config)?,
-        policy: policy(&args, &config)?,
+        payload,
+        policy,
         ceilings: admin_text.into_iter().collect(),
-        allow_local_driver: allow_local(&args, &config, &admin)?,
+        allow_local_driver: allow_local(&args, &config, &admin, &state)?,
         review: args.review,
         approvals: approvals(&config, prompt.is_some()),
         model,
@@ -53,7 +60,10 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let output = if args.json {
         Output::Json
     } else {
-        Output::Screen(Screen::new(if args.quiet { Verbosity::Quiet } else { Verbosity::Normal }, env))
+        Output::Screen(Screen::new(
+            if args.quiet { Verbosity::Quiet } else { Verbosity::Normal },
+            env,
+        ))
     };
     let proxy = Proxy::start(&program, key)?;
     let summary = EventLoop::new(proxy, output, prompt)?.run(ToProxy::Start(Box::new(spec)))?;
@@ -63,36 +73,33 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
 /// The payload's own code, or what ended it.
 fn exit_code(summary: &Summary) -> u8 {
     match (summary.ending.as_str(), summary.exit_code) {
-        ("interrupted", _) => INTERRUPTED,
+        ("interrupted", _) => FailureClass::Interrupted.exit_code(),
         ("timed_out", _) => 124,
         (_, Some(code)) => u8::try_from(code & 0xff).unwrap_or(1),
         (_, None) => 137,
     }
 }
 
+/// The directory as named. Links on the way to it are resolved as the system resolves them; that its own name is no link
+/// is for the enforcement side to see.
 fn workspace(named: Option<&Path>) -> Result<PathBuf, CliFailure> {
-    if let Some(dir) = named {
-        let absolute = std::path::absolute(dir)
-            .map_err(|error| CliFailure::usage(format!("--workspace {}: {error}", dir.display())))?;
-        return Ok(without_dots(&absolute));
+    let Some(dir) = named else {
+        // The kernel's own answer: no link in it, whatever PWD says.
+        return std::env::current_dir()
+            .map_err(|error| CliFailure::usage(format!("the current directory: {error}")));
+    };
+    let failed = |error: std::io::Error| {
+        CliFailure::usage(format!("--workspace {}: {error}", dir.display()))
+    };
+    let absolute = std::path::absolute(dir).map_err(failed)?;
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(parent), Some(name)) => match std::fs::canonicalize(parent) {
+            Ok(parent) => Ok(parent.join(name)),
+            Err(_) => Ok(absolute), // refused as missing, by its name
+        },
+        // `..` and `/` have no name that could be a link.
+        _ => std::fs::canonicalize(&absolute).map_err(failed),
     }
-    // The kernel's own answer: no link in it, whatever PWD says.
-    std::env::current_dir().map_err(|error| CliFailure::usage(format!("the current directory: {error}")))
-}
-
-/// Removes `.` and `a/..` by name; a workspace behind a link is refused later, so no link can be meant.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::CurDir => {}
-            std::path::Component::ParentDir => {
-                clean.pop();
-            }
-            other => clean.push(other),
-        }
-    }
-    clean
 }
 
 fn payload(args: &RunArgs, env: &Environment, config: &Config) -> Result<Payload, CliFailure> {
@@ -101,14 +108,18 @@ fn payload(args: &RunArgs, env: &Environment, config: &Config) -> Result<Payload
     }
     let prompt = args.task.clone().unwrap_or_default();
     if prompt.trim().is_empty() {
-        return Err(CliFailure::usage("the task is empty").hint("say in words what the agent should do"));
+        return Err(
+            CliFailure::usage("the task is empty").hint("say in words what the agent should do")
+        );
     }
     let agent = match (args.agent, config.agent.as_deref()) {
         (Some(agent), _) => agent,
         (None, Some("claude")) => Agent::Claude,
         (None, Some(other)) => {
-            return Err(CliFailure::policy(format!("the configuration names agent {other:?}, which this version cannot start"))
-                .hint("agents: claude, scripted"));
+            return Err(CliFailure::policy(format!(
+                "the configuration names agent {other:?}, which this version cannot start"
+            ))
+            .hint("agents: claude, scripted"));
         }
         (None, None) => agent::default_agent(env)?,
     };
@@ -129,7 +140,11 @@ fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
     if let Some(path) = &args.config {
         let text = read_text(path, TEXT_BYTES_MAX)?;
         let absolute = std::path::absolute(path).ok();
-        return Ok(PolicySource::File(PolicyText { name: path.display().to_string(), path: absolute, text }));
+        return Ok(PolicySource::File(PolicyText {
+            name: path.display().to_string(),
+            path: absolute,
+            text,
+        }));
     }
     let name = args
         .profile
@@ -137,19 +152,31 @@ fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
         .or_else(|| config.default_profile.clone())
         .unwrap_or_else(|| profile::DEFAULT_PROFILE.to_owned());
     if profile::by_name(&name).is_none() {
-        let near = profile::nearest(&name).map(|near| format!("did you mean {near:?}? ")).unwrap_or_default();
-        return Err(CliFailure::usage(format!("no profile is named {name:?}")).hint(format!("{near}see `nucleus profiles`")));
+        let near = profile::nearest(&name)
+            .map(|near| format!("did you mean {near:?}? "))
+            .unwrap_or_default();
+        return Err(CliFailure::usage(format!("no profile is named {name:?}"))
+            .hint(format!("{near}see `nucleus profiles`")));
     }
     Ok(PolicySource::Profile { name })
 }
 
-fn allow_local(args: &RunArgs, config: &Config, admin: &AdminConfig) -> Result<bool, CliFailure> {
+fn allow_local(
+    args: &RunArgs,
+    config: &Config,
+    admin: &AdminConfig,
+    state: &State,
+) -> Result<bool, CliFailure> {
     let asked = args.allow_local_driver || config.allow_local_driver == Some(true);
     if asked && admin.forbid.local_driver {
-        return Err(CliFailure::isolation("the administrator of this machine forbids the local driver")
-            .hint("it is the only driver of this version; ask the administrator, or use another machine"));
+        return Err(CliFailure::isolation(
+            "the administrator of this machine forbids the local driver",
+        )
+        .hint(
+            "it is the only driver of this version; ask the administrator, or use another machine",
+        ));
     }
-    Ok(asked)
+    if asked { Ok(true) } else { Err(consent::missing(state, admin.forbid.local_driver)) }
 }
 
 fn approvals(config: &Config, human: bool) -> ApprovalMode {
@@ -189,10 +216,9 @@ fn model(
         return Ok((None, None)); // a scripted agent that calls no model
     }
     let fd = match &key {
-        Some(bytes) => Some(
-            nucleus_sys::memfd::sealed(bytes)
-                .map_err(|error| CliFailure::unavailable(format!("cannot hold the key in memory: {error}")))?,
-        ),
+        Some(bytes) => Some(nucleus_sys::memfd::sealed(bytes).map_err(|error| {
+            CliFailure::unavailable(format!("cannot hold the key in memory: {error}"))
+        })?),
         None => None,
     };
     let upstream = ModelUpstream {
@@ -209,13 +235,19 @@ fn model(
 
 pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, CliFailure> {
     String::from_utf8(read_limited(path, bytes_max)?).map_err(|error| {
-        CliFailure::policy(format!("{}: not UTF-8 at byte {}", path.display(), error.utf8_error().valid_up_to()))
+        CliFailure::policy(format!(
+            "{}: not UTF-8 at byte {}",
+            path.display(),
+            error.utf8_error().valid_up_to()
+        ))
     })
 }
 
 fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
     use std::io::Read;
-    let failed = |error: std::io::Error| CliFailure::usage(format!("cannot read {}: {error}", path.display()));
+    let failed = |error: std::io::Error| {
+        CliFailure::usage(format!("cannot read {}: {error}", path.display()))
+    };
     let file = std::fs::File::open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(CliFailure::usage(format!("{} is not a regular file", path.display())));
@@ -223,7 +255,10 @@ fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
     let mut bytes = Vec::new();
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
-        return Err(CliFailure::usage(format!("{} is larger than {bytes_max} bytes", path.display())));
+        return Err(CliFailure::usage(format!(
+            "{} is larger than {bytes_max} bytes",
+            path.display()
+        )));
     }
     Ok(bytes)
 }

@@ -1,16 +1,22 @@
-//! What the user sees while a task runs: the feed, prompts' frames and the closing summary, on standard error.
+//! What the user sees while a task runs, on standard error: the feed, questions and the closing summary.
 
+mod feed;
+mod style;
+mod summary;
+
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use nucleus_wire::control::{ApprovalView, FeedEvent, FeedStatus, FileChange, Started, Summary};
-use nucleus_wire::display::{escape, escape_block, escape_short};
+use nucleus_wire::control::{ApprovalView, FeedEvent, FeedStatus, Started, Summary};
+use nucleus_wire::display::{escape, escape_block};
 
 use crate::environment::Environment;
+use style::{Style, Tone, cut, duration};
 
-/// Width the target column is cut to, in characters.
-const TARGET_CHARS_MAX: usize = 64;
-/// Paths listed per group in the summary before the rest is counted.
-const PATHS_SHOWN_MAX: usize = 20;
+/// A call that runs longer than this is shown as running, on a terminal.
+const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,26 +31,38 @@ pub(crate) enum Verbosity {
 #[derive(Debug)]
 pub(crate) struct Screen {
     verbosity: Verbosity,
-    colour: bool,
+    style: Style,
+    /// Standard error is a terminal that takes control sequences.
+    moves: bool,
+    /// Standard output goes to the same person.
+    shares_terminal: bool,
+    home: Option<PathBuf>,
+    running: BTreeMap<u64, (String, Instant)>,
     progress_open: bool,
-}
-
-/// The colours used, as SGR parameters.
-#[derive(Debug, Clone, Copy)]
-enum Tone {
-    Good,
-    Bad,
-    Ask,
-    Dim,
-    Bold,
+    /// The payload's last byte on the shared terminal was not a line's end.
+    mid_line: bool,
 }
 
 impl Screen {
     /// A screen on standard error; colour only on a terminal without `NO_COLOR` (no-color.org).
     pub(crate) fn new(verbosity: Verbosity, env: &Environment) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let colour = terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb");
-        Self { verbosity, colour, progress_open: false }
+        let moves = terminal && env.get("TERM") != Some("dumb");
+        let colour = moves && env.get("NO_COLOR").is_none();
+        let columns = rustix::termios::tcgetwinsize(std::io::stderr())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|n| *n > 0);
+        Self {
+            verbosity,
+            style: Style::new(colour, columns.filter(|_| terminal)),
+            moves,
+            shares_terminal: terminal && std::io::stdout().is_terminal(),
+            home: env.home().ok(),
+            running: BTreeMap::new(),
+            progress_open: false,
+            mid_line: false,
+        }
     }
 
     /// The first block: what holds.
@@ -53,79 +71,83 @@ impl Screen {
             return;
         }
         let digest: String = started.policy_digest.chars().take(12).collect();
-        self.line(&format!(
-            "{} session {} · policy {} ({digest}) · driver {} · workspace {}",
-            self.paint(Tone::Bold, "nucleus"),
-            started.session,
-            escape(&started.policy),
-            started.driver,
-            started.workspace_mode
-        ));
+        let name = self.style.paint(Tone::Bold, "nucleus");
+        self.line(&format!("{name} session {}", started.session));
+        self.line(&format!("  policy    {} ({digest})", escape(&started.policy)));
         let degraded: Vec<String> = started
             .enforcement
             .iter()
             .filter(|(_, level)| level.as_str() != "full")
             .map(|(layer, level)| format!("{layer} {}", escape(level)))
             .collect();
+        let driver =
+            format!("  isolation {} driver, workspace {}", started.driver, started.workspace_mode);
         if degraded.is_empty() {
-            self.line(&format!("  isolation: all {} layers full", started.enforcement.len()));
+            self.line(&format!("{driver}, all {} layers full", started.enforcement.len()));
         } else {
-            self.line(&format!("  isolation: full except {}", degraded.join(", ")));
+            self.line(&format!("{driver}, {} layers full except", started.enforcement.len()));
+            for layer in degraded {
+                self.line(&format!("            {layer}"));
+            }
         }
-        for note in &started.notes {
-            self.line(&format!("  {} {}", self.paint(Tone::Ask, "note:"), escape(note)));
+        let note = self.style.paint(Tone::Ask, "note");
+        for text in &started.notes {
+            self.line(&format!("  {note}      {}", escape(text)));
         }
+        self.line("");
     }
 
     /// One line of the feed.
     pub(crate) fn feed(&mut self, event: &FeedEvent) {
-        let loud = matches!(event.status, FeedStatus::Denied | FeedStatus::Waiting | FeedStatus::Failed);
-        if self.verbosity == Verbosity::Quiet && !loud {
+        if event.status == FeedStatus::Allowed {
+            // The end of the call says more; until then it is shown as running.
+            self.running.insert(
+                event.call,
+                (format!("{:<8} {}", escape(&event.tool), escape(&event.target)), Instant::now()),
+            );
             return;
         }
-        if event.status == FeedStatus::Allowed {
-            return; // the end of the call says more; long calls report progress
+        self.running.remove(&event.call);
+        let loud =
+            matches!(event.status, FeedStatus::Denied | FeedStatus::Waiting | FeedStatus::Failed);
+        if self.verbosity == Verbosity::Normal || loud {
+            self.line(&feed::line(self.style, event));
         }
-        let (mark, tone) = match event.status {
-            FeedStatus::Allowed | FeedStatus::Progress => ("…", Tone::Dim),
-            FeedStatus::Done => ("✓", Tone::Good),
-            FeedStatus::Failed => ("!", Tone::Ask),
-            FeedStatus::Denied => ("✗", Tone::Bad),
-            FeedStatus::Waiting => ("?", Tone::Ask),
+    }
+
+    /// Time has passed: says what still runs, in one line that the next one replaces. Nothing off a terminal.
+    pub(crate) fn tick(&mut self) {
+        if !self.moves || self.mid_line || self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let now = Instant::now();
+        let due = |began: &Instant| now.saturating_duration_since(*began) >= PROGRESS_AFTER;
+        let Some((text, began)) = self.running.values().find(|(_, began)| due(began)) else {
+            return;
         };
-        let mut line = format!(
-            "{} {:<8} {}",
-            self.paint(tone, mark),
-            escape(&event.tool),
-            escape_short(&event.target, TARGET_CHARS_MAX)
-        );
-        if event.status == FeedStatus::Denied {
-            let layer = event.layer.as_deref().unwrap_or("policy");
-            let rule = event.rule.as_deref().unwrap_or("deny.internal");
-            line.push_str(&format!("  {} {}", self.paint(Tone::Bad, &format!("refused by {layer}:")), escape(rule)));
-        } else if let Some(rule) = &event.rule {
-            line.push_str(&format!("  {}", escape(rule)));
-        }
-        if let Some(detail) = &event.detail {
-            line.push_str(&format!("  {}", self.paint(Tone::Dim, &escape_short(detail, 80))));
-        }
-        if let Some(ms) = event.duration_ms {
-            line.push_str(&format!("  {}", self.paint(Tone::Dim, &duration(ms))));
-        }
-        if event.status == FeedStatus::Progress && std::io::stderr().is_terminal() {
-            self.transient(&line);
-        } else {
-            self.line(&line);
-        }
+        let elapsed = now.saturating_duration_since(*began).as_secs().saturating_mul(1_000);
+        let time = duration(u64::from(u32::try_from(elapsed).unwrap_or(u32::MAX)));
+        let others = match self.running.len() {
+            0 | 1 => String::new(),
+            n => format!(", {} more run", n.saturating_sub(1)),
+        };
+        let tail = format!("  running {time}{others}");
+        let room = self.style.columns().saturating_sub(tail.chars().count()).saturating_sub(3);
+        let text = format!("… {}{tail}", cut(text, room));
+        let mut err = std::io::stderr().lock();
+        let _gone = write!(err, "\r\x1b[K{}", self.style.paint(Tone::Dim, &text))
+            .and_then(|()| err.flush());
+        self.progress_open = true;
     }
 
     /// The question itself; the answer is read by the prompt.
     pub(crate) fn approval(&mut self, view: &ApprovalView, answerable: bool) {
+        let style = self.style;
         self.line("");
         self.line(&format!(
             "{} {} needs approval ({}), refused in {} s",
-            self.paint(Tone::Ask, "?"),
-            self.paint(Tone::Bold, &escape(&view.operation)),
+            style.paint(Tone::Ask, "?"),
+            style.paint(Tone::Bold, &escape(&view.operation)),
             escape(&view.rule),
             view.expires_in_s
         ));
@@ -135,30 +157,49 @@ impl Screen {
         let digest: String = view.digest.chars().take(16).collect();
         self.line(&format!("  arguments sha256 {digest}…"));
         if answerable {
+            let id = style.paint(Tone::Bold, &view.id);
             self.line(&format!(
-                "  type {} to approve once, or `no` (with a reason, if you like) to refuse:",
-                self.paint(Tone::Bold, &view.id)
+                "  type {id} to approve once, or `no` (with a reason, if you like) to refuse:"
             ));
         }
     }
 
     /// What became of a request.
-    pub(crate) fn settled(&mut self, id: &str, outcome: &str) {
-        self.line(&format!("  request {id}: {}", escape(outcome)));
+    pub(crate) fn settled(&mut self, id: &str, operation: Option<&str>, outcome: &str) {
+        let (mark, tone, words) = match outcome {
+            "granted" => ("✓", Tone::Good, "granted, once"),
+            "refused" => ("✗", Tone::Bad, "refused by you"),
+            "expired" => ("✗", Tone::Bad, "refused: nobody answered in time"),
+            "withdrawn" => ("✗", Tone::Dim, "withdrawn: the task ended"),
+            other => ("·", Tone::Dim, other),
+        };
+        let operation = operation.unwrap_or("request");
+        self.line(&format!(
+            "{} approval {} {id}: {}",
+            self.style.paint(tone, mark),
+            escape(operation),
+            escape(words)
+        ));
     }
 
-    /// Bytes of the payload, made safe when they go to a terminal.
-    pub(crate) fn output(&mut self, stream: &str, text: &str) -> std::io::Result<()> {
+    /// Bytes of the payload: as they are to a pipe or file, made safe for a terminal.
+    ///
+    /// # Errors
+    /// Nobody reads them.
+    pub(crate) fn output(&mut self, stream: &str, text: &str, bytes: &[u8]) -> std::io::Result<()> {
         self.close_progress();
+        if self.shares_terminal || std::io::stderr().is_terminal() && stream == "stderr" {
+            self.mid_line = !text.ends_with('\n');
+        }
         if stream == "stderr" {
             let mut err = std::io::stderr().lock();
-            let safe = if err.is_terminal() { escape_block(text) } else { text.to_owned() };
-            err.write_all(safe.as_bytes())?;
+            let safe = err.is_terminal().then(|| escape_block(text));
+            err.write_all(safe.as_deref().map_or(bytes, str::as_bytes))?;
             return err.flush();
         }
         let mut out = std::io::stdout().lock();
-        let safe = if out.is_terminal() { escape_block(text) } else { text.to_owned() };
-        out.write_all(safe.as_bytes())?;
+        let safe = out.is_terminal().then(|| escape_block(text));
+        out.write_all(safe.as_deref().map_or(bytes, str::as_bytes))?;
         out.flush()
     }
 
@@ -169,78 +210,25 @@ impl Screen {
 
     /// The closing summary.
     pub(crate) fn summary(&mut self, summary: &Summary) {
-        self.line("");
-        let ending = match summary.exit_code {
-            Some(0) => self.paint(Tone::Good, &summary.ending),
-            Some(code) => self.paint(Tone::Bad, &format!("{} with exit code {code}", summary.ending)),
-            None => self.paint(Tone::Bad, &summary.ending),
-        };
-        self.line(&format!("{} {ending} in {}", self.paint(Tone::Bold, "task"), duration(summary.duration_ms)));
-        self.changes("changed", Tone::Good, &summary.applied);
-        self.changes("held for review", Tone::Ask, &summary.held);
-        self.changes("in conflict", Tone::Bad, &summary.conflicts);
-        if summary.applied.is_empty() && summary.held.is_empty() && summary.conflicts.is_empty() {
-            self.line("  files     none changed");
-        }
-        let calls: Vec<String> = summary.calls.iter().map(|(verdict, n)| format!("{n} {verdict}")).collect();
-        self.line(&format!("  calls     {}", if calls.is_empty() { "none".to_owned() } else { calls.join(", ") }));
-        if summary.input_tokens > 0 || summary.output_tokens > 0 || summary.cost_micro_usd > 0 {
-            self.line(&format!(
-                "  model     {} tokens in, {} out · {}",
-                summary.input_tokens,
-                summary.output_tokens,
-                dollars(summary.cost_micro_usd)
-            ));
-        }
-        self.line(&format!("  isolation {}", isolation(summary)));
-        self.line(&format!("  log       log {}, {} entries: {}", summary.log_verdict, summary.log_entries, summary.log.display()));
-        self.line(&format!("  verify    nucleus-audit verify {}", summary.log.display()));
-        if !summary.held.is_empty() || !summary.conflicts.is_empty() {
-            self.line(&format!("  next      nucleus review {}", summary.session));
-        } else if summary.ending != "finished" {
-            self.line(&format!("  next      nucleus apply|review|discard {}", summary.session));
+        for line in summary::lines(self.style, summary, self.home.as_deref()) {
+            self.line(&line);
         }
     }
 
-    fn changes(&mut self, title: &str, tone: Tone, changes: &[FileChange]) {
-        if changes.is_empty() {
-            return;
+    /// Ends whatever stands unfinished on the terminal's current line.
+    pub(crate) fn close(&mut self) {
+        self.close_progress();
+        if std::mem::take(&mut self.mid_line) {
+            let mut err = std::io::stderr().lock();
+            let _gone = writeln!(err);
         }
-        self.line(&format!("  files     {} {}", changes.len(), self.paint(tone, title)));
-        for change in changes.iter().take(PATHS_SHOWN_MAX) {
-            let reason = change.reason.as_ref().map(|r| format!(" ({})", escape(r))).unwrap_or_default();
-            self.line(&format!("            {} {}{reason}", change.kind, escape(&change.path)));
-        }
-        if let Some(rest) = changes.len().checked_sub(PATHS_SHOWN_MAX).filter(|rest| *rest > 0) {
-            self.line(&format!("            and {rest} more"));
-        }
-    }
-
-    fn paint(&self, tone: Tone, text: &str) -> String {
-        if !self.colour {
-            return text.to_owned();
-        }
-        let sgr = match tone {
-            Tone::Good => "32",
-            Tone::Bad => "31",
-            Tone::Ask => "33",
-            Tone::Dim => "2",
-            Tone::Bold => "1",
-        };
-        format!("\x1b[{sgr}m{text}\x1b[0m")
     }
 
     fn line(&mut self, text: &str) {
-        self.close_progress();
+        self.close();
         let mut err = std::io::stderr().lock();
         // A closed standard error must not end the task.
         let _gone = writeln!(err, "{text}");
-    }
-
-    fn transient(&mut self, text: &str) {
-        let mut err = std::io::stderr().lock();
-        let _gone = write!(err, "\r\x1b[K{text}").and_then(|()| err.flush());
-        self.progress_open = true;
     }
 
     fn close_progress(&mut self) {
@@ -248,44 +236,5 @@ impl Screen {
             let mut err = std::io::stderr().lock();
             let _gone = write!(err, "\r\x1b[K");
         }
-    }
-}
-
-/// One line on what was achieved.
-fn isolation(summary: &Summary) -> String {
-    let weaker: Vec<&str> =
-        summary.enforcement.iter().filter(|(_, level)| level.as_str() != "full").map(|(layer, _)| layer.as_str()).collect();
-    if weaker.is_empty() {
-        format!("process (all {} layers full)", summary.enforcement.len())
-    } else {
-        format!("process (full except {})", weaker.join(", "))
-    }
-}
-
-/// Milliseconds as people read them.
-fn duration(ms: u64) -> String {
-    match ms {
-        0..=999 => format!("{ms} ms"),
-        1_000..=59_999 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
-    }
-}
-
-/// Micro-dollars with four decimals.
-fn dollars(micro: u64) -> String {
-    format!("${}.{:04}", micro / 1_000_000, micro % 1_000_000 / 100)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_read_well() {
-        assert_eq!(dollars(2_000_000), "$2.0000");
-        assert_eq!(dollars(1_234_567), "$1.2345");
-        assert_eq!(duration(7), "7 ms");
-        assert_eq!(duration(61_000), "1 min 1 s");
-        assert_eq!(duration(1_250), "1.2 s");
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use nucleus_sandbox::Withhold;
 use nucleus_sandbox::workspace::review::{self, Diff, ReviewItem};
 use nucleus_sandbox::workspace::{self, ApplyOptions, ApplyReport, Lock, Session, Status};
-use nucleus_wire::display::{escape, escape_block};
+use nucleus_wire::display::{escape, escape_block, escape_short};
 use serde_json::json;
 
 use crate::args::{ReviewArgs, SessionArgs};
@@ -23,6 +23,9 @@ pub(crate) fn apply(args: &SessionArgs, env: &Environment) -> Result<u8, CliFail
 
 /// `nucleus review`.
 pub(crate) fn review(args: &ReviewArgs, env: &Environment) -> Result<u8, CliFailure> {
+    if args.list {
+        return list(env, args.session.json);
+    }
     let (mut session, lock) = open(&args.session, env)?;
     if matches!(session.status(), Status::Running | Status::Interrupted) {
         // Nothing of an unfinished task is applied by looking at it: all of it waits.
@@ -51,21 +54,72 @@ pub(crate) fn discard(args: &SessionArgs, env: &Environment) -> Result<u8, CliFa
     let (mut session, lock) = open(args, env)?;
     workspace::discard(&mut session, &lock).map_err(|error| failed(&error))?;
     let id = session.id().to_owned();
-    print(if args.json { format!("{}\n", json!({"session": id, "status": "discarded"})) } else { format!("{id} discarded\n") });
+    print(if args.json {
+        format!("{}\n", json!({"session": id, "status": "discarded"}))
+    } else {
+        format!("{id} discarded\n")
+    });
+    Ok(0)
+}
+
+/// Lists what waits, newest first.
+fn list(env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
+    let state = State::open(env)?;
+    let mut rows = Vec::new();
+    for session in workspace::list(&state.dir).map_err(|error| failed(&error))? {
+        match session {
+            Ok(session) if matches!(session.status(), Status::Applied | Status::Discarded) => {}
+            Ok(session) => {
+                // A task that died left `running` behind; only a lock that is held says that one runs.
+                let status = match session.status() {
+                    Status::Running if !session.is_running() => Status::Interrupted,
+                    other => other,
+                };
+                let task = session.meta().task.clone().unwrap_or_default();
+                rows.push((
+                    session.id().to_owned(),
+                    status.to_string(),
+                    session.meta().workspace.clone(),
+                    task,
+                ));
+            }
+            // A damaged session must not hide the others.
+            Err(error) => print(format!("! {}\n", escape(&error.to_string()))),
+        }
+    }
+    if as_json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(id, status, workspace, task)| json!({"session": id, "status": status, "workspace": workspace, "task": task}))
+            .collect();
+        print(format!("{:#}\n", json!({ "sessions": rows })));
+        return Ok(0);
+    }
+    if rows.is_empty() {
+        print("nothing waits\n".to_owned());
+    }
+    for (id, status, workspace, task) in rows {
+        let workspace = escape(&workspace.display().to_string());
+        print(format!("{id}  {status:<11}  {workspace}  {}\n", escape_short(&task, 60)));
+    }
     Ok(0)
 }
 
 fn open(args: &SessionArgs, env: &Environment) -> Result<(Session, Lock), CliFailure> {
     let state = State::open(env)?;
     let session = match &args.session {
-        Some(id) => workspace::find(&state.dir, id).map_err(|error| CliFailure::usage(error.to_string()))?,
+        Some(id) => {
+            workspace::find(&state.dir, id).map_err(|error| CliFailure::usage(error.to_string()))?
+        }
         None => {
             let here = std::env::current_dir()
                 .map_err(|error| CliFailure::usage(format!("the current directory: {error}")))?;
-            workspace::latest(&state.dir, &here).map_err(|error| failed(&error))?.ok_or_else(|| {
-                CliFailure::usage(format!("no session of {} is known", here.display()))
-                    .hint("name one, or go to the directory the task worked on")
-            })?
+            workspace::latest(&state.dir, &here).map_err(|error| failed(&error))?.ok_or_else(
+                || {
+                    CliFailure::usage(format!("no session of {} is known", here.display()))
+                        .hint("name one, or go to the directory the task worked on")
+                },
+            )?
         }
     };
     let lock = session.lock().map_err(|error| CliFailure::usage(error.to_string()))?;
@@ -85,11 +139,17 @@ fn chosen(items: &[ReviewItem], paths: &[String]) -> Result<Vec<ReviewItem>, Cli
     paths
         .iter()
         .map(|path| {
-            items.iter().find(|item| item.path.as_str() == Some(path.as_str())).cloned().ok_or_else(|| {
-                let known: Vec<String> = items.iter().map(|item| escape(&item.path.to_string())).collect();
-                CliFailure::usage(format!("{path:?} is not held"))
-                    .hint(if known.is_empty() { "nothing is held".to_owned() } else { format!("held: {}", known.join(", ")) })
-            })
+            items.iter().find(|item| item.path.as_str() == Some(path.as_str())).cloned().ok_or_else(
+                || {
+                    let known: Vec<String> =
+                        items.iter().map(|item| escape(&item.path.to_string())).collect();
+                    CliFailure::usage(format!("{path:?} is not held")).hint(if known.is_empty() {
+                        "nothing is held".to_owned()
+                    } else {
+                        format!("held: {}", known.join(", "))
+                    })
+                },
+            )
         })
         .collect()
 }
@@ -112,7 +172,12 @@ fn show_items(session: &Session, items: &[ReviewItem], as_json: bool) -> Result<
     }
     for item in items {
         let conflict = if item.conflict { " (in conflict)" } else { "" };
-        print(format!("{} {}{conflict}: {}\n", item.kind.word(), escape(&item.path.to_string()), escape(&item.reason)));
+        print(format!(
+            "{} {}{conflict}: {}\n",
+            item.kind.word(),
+            escape(&item.path.to_string()),
+            escape(&item.reason)
+        ));
         let diff = review::diff(session, item).map_err(|error| failed(&error))?;
         let text = match diff {
             Diff::Text(text) | Diff::Note(text) => text,
@@ -122,18 +187,31 @@ fn show_items(session: &Session, items: &[ReviewItem], as_json: bool) -> Result<
             print(format!("  {line}\n"));
         }
     }
-    print(format!("\naccept or reject by path: nucleus review {} --accept PATH --reject PATH\n", session.id()));
+    print(format!(
+        "\naccept or reject by path: nucleus review {} --accept PATH --reject PATH\n",
+        session.id()
+    ));
     Ok(0)
 }
 
 fn show_report(session: &Session, report: &ApplyReport, as_json: bool) {
-    let applied: Vec<_> = report.applied.iter().map(|c| (c.kind.word(), c.path.to_string(), None)).collect();
-    let held: Vec<_> = report.held.iter().map(|c| (c.kind.word(), c.path.to_string(), Some(c.reason.to_string()))).collect();
-    let conflicts: Vec<_> =
-        report.conflicts.iter().map(|c| (c.kind.word(), c.path.to_string(), Some(c.reason.to_string()))).collect();
+    let applied: Vec<_> =
+        report.applied.iter().map(|c| (c.kind.word(), c.path.to_string(), None)).collect();
+    let held: Vec<_> = report
+        .held
+        .iter()
+        .map(|c| (c.kind.word(), c.path.to_string(), Some(c.reason.to_string())))
+        .collect();
+    let conflicts: Vec<_> = report
+        .conflicts
+        .iter()
+        .map(|c| (c.kind.word(), c.path.to_string(), Some(c.reason.to_string())))
+        .collect();
     if as_json {
         let list = |rows: &[(&str, String, Option<String>)]| {
-            rows.iter().map(|(kind, path, reason)| json!({"kind": kind, "path": path, "reason": reason})).collect::<Vec<_>>()
+            rows.iter()
+                .map(|(kind, path, reason)| json!({"kind": kind, "path": path, "reason": reason}))
+                .collect::<Vec<_>>()
         };
         let value = json!({"session": session.id(), "status": session.status().to_string(), "applied": list(&applied),
                            "held": list(&held), "conflicts": list(&conflicts)});

@@ -30,7 +30,8 @@ pub(crate) fn user(state: &State) -> Result<Config, CliFailure> {
 pub(crate) fn admin(state: &State) -> Result<(AdminConfig, Option<PolicyText>), CliFailure> {
     let Some(text) = read(&state.admin_config)? else { return Ok((AdminConfig::default(), None)) };
     let name = state.admin_config.display().to_string();
-    let admin = AdminConfig::parse(&name, &text).map_err(|errors| CliFailure::policy(errors.to_string()))?;
+    let admin = AdminConfig::parse(&name, &text)
+        .map_err(|errors| CliFailure::policy(errors.to_string()))?;
     Ok((admin, Some(PolicyText { name, path: Some(state.admin_config.clone()), text })))
 }
 

@@ -48,19 +48,27 @@ impl State {
 pub(crate) fn new_session_id() -> Result<String, CliFailure> {
     const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
     let mut random = [0_u8; 4];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| CliFailure::unavailable(format!("no randomness from the kernel: {error}")))?;
-    let tail: String =
-        random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).map(|b| char::from(*b)).collect();
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(
+        |error| CliFailure::unavailable(format!("no randomness from the kernel: {error}")),
+    )?;
+    let tail: String = random
+        .iter()
+        .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)))
+        .map(|b| char::from(*b))
+        .collect();
     Ok(format!("{}-{tail}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")))
 }
 
 fn create_private(dir: &Path) -> Result<(), CliFailure> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
-        CliFailure::unavailable(format!("cannot make the state directory {}: {error}", dir.display()))
+        CliFailure::unavailable(format!(
+            "cannot make the state directory {}: {error}",
+            dir.display()
+        ))
     })?;
-    let meta = std::fs::symlink_metadata(dir)
-        .map_err(|error| CliFailure::unavailable(format!("cannot look at {}: {error}", dir.display())))?;
+    let meta = std::fs::symlink_metadata(dir).map_err(|error| {
+        CliFailure::unavailable(format!("cannot look at {}: {error}", dir.display()))
+    })?;
     if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
         return Err(CliFailure::unavailable(format!(
             "{} is not a directory of this user; Nucleus keeps logs and keys there and will not use it",

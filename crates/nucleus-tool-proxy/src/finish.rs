@@ -11,6 +11,9 @@ use nucleus_wire::control::{Failure, FailureClass, FileChange, Summary};
 use crate::session;
 use crate::task::Task;
 
+/// Exit code of a command that could not be executed, as shells give it.
+pub(crate) const NOT_EXECUTED: i32 = 127;
+
 /// Why the payload runs no more.
 #[derive(Debug)]
 pub(crate) enum Ending {
@@ -43,7 +46,7 @@ impl Ending {
         match self {
             Self::Finished(Some(PodEnd::Code(code))) => Some(*code),
             Self::Finished(Some(PodEnd::Signal(signal))) => Some(signal.saturating_add(128)),
-            Self::Finished(Some(PodEnd::NotExecuted(_))) => Some(127),
+            Self::Finished(Some(PodEnd::NotExecuted(_))) => Some(NOT_EXECUTED),
             _ => None,
         }
     }
@@ -134,7 +137,7 @@ pub(crate) fn abandon(task: Task) {
     // The user is told why the task did not start; what goes wrong here changes nothing about that.
     let _dead = session.driver.kill_all();
     record_end(&recorder, &Ending::Killed, None);
-    let _status = session.session.set_status(&session.lock, Status::Discarded);
+    let _left = workspace::discard(&mut session.session, &session.lock);
     let _closed = session.writer.close();
 }
 

@@ -38,8 +38,20 @@ pub(crate) fn forward(pipe: OwnedFd, stream: &'static str, control: Arc<Control>
 }
 
 fn send(control: &Control, stream: &str, bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    control.send(&FromProxy::Output { stream: stream.to_owned(), text });
+    if !bytes.is_empty() {
+        control.send(&message(stream, bytes));
+    }
+}
+
+fn message(stream: &str, bytes: &[u8]) -> FromProxy {
+    let (text, hex) = match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => {
+            let hex = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(|digit| char::from_digit(digit.into(), 16));
+            (String::from_utf8_lossy(bytes).into_owned(), Some(hex.collect()))
+        }
+    };
+    FromProxy::Output { stream: stream.to_owned(), text, hex }
 }
 
 /// Length of the part that does not end inside a character: at most three bytes wait for the next read.
@@ -54,6 +66,14 @@ fn complete_prefix(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_travel_beside_it() {
+        let FromProxy::Output { text, hex, .. } = message("stdout", b"a\xff\x0f") else { panic!("no output") };
+        assert_eq!((text.as_str(), hex.as_deref()), ("a\u{fffd}\u{f}", Some("61ff0f")));
+        let FromProxy::Output { text, hex, .. } = message("stdout", "né".as_bytes()) else { panic!("no output") };
+        assert_eq!((text.as_str(), hex), ("né", None));
+    }
 
     #[test]
     fn a_character_cut_by_a_read_waits_for_its_rest() {

@@ -40,6 +40,11 @@ impl PodRunner {
         Self { driver, root, workspace, env, path, owner }
     }
 
+    /// Where programs are looked for inside.
+    pub(crate) fn search_path(&self) -> String {
+        self.path.join(":")
+    }
+
     /// Starts argv with the given standard streams, as `nucleus run -- CMD` does.
     ///
     /// # Errors

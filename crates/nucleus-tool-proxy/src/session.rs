@@ -12,7 +12,7 @@ use nucleus_sandbox::{
     Driver, Enforcement, HOME, LauncherConfig, Limits, LocalDriver, PodIds, SandboxError, SessionHandles, SessionSpec, Strength,
     Withhold, WorkspaceMode,
 };
-use nucleus_wire::control::{Failure, FailureClass, Payload, PolicySource, TaskSpec};
+use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, PolicySource, TaskSpec};
 
 /// A session whose walls stand.
 pub(crate) struct TaskSession {
@@ -28,6 +28,19 @@ pub(crate) struct TaskSession {
     pub handles: SessionHandles,
     /// Toolchains the pods got.
     pub toolchains: Vec<Toolchain>,
+}
+
+/// Admits the directory the task is to work on.
+///
+/// # Errors
+/// It cannot be a workspace; the text says why and what to name instead.
+pub(crate) fn admit(spec: &TaskSpec) -> Result<workspace::Workspace, Failure> {
+    let home = spec.host_env.get("HOME").map(PathBuf::from).unwrap_or_default();
+    workspace::admit(&spec.workspace, &spec.protected, &home).map_err(|refusal| Failure {
+        class: FailureClass::Usage,
+        message: refusal.to_string(),
+        hint: None,
+    })
 }
 
 /// Starts the driver and refuses what this host or this user does not allow, before anything is written.
@@ -67,19 +80,14 @@ pub(crate) fn driver(spec: &TaskSpec, permissions: &Permissions) -> Result<Arc<L
 /// Any; nothing of the agent's has run then, and the workspace is as it was.
 pub(crate) fn open(
     spec: &TaskSpec,
+    admitted: &workspace::Workspace,
     driver: Arc<LocalDriver>,
     withhold: &Withhold,
     policy_digest: &str,
 ) -> Result<TaskSession, Failure> {
-    let home = spec.host_env.get("HOME").map(PathBuf::from).unwrap_or_default();
-    let admitted = workspace::admit(&spec.workspace, std::slice::from_ref(&spec.state_dir), &home).map_err(|refusal| Failure {
-        class: FailureClass::Usage,
-        message: refusal.to_string(),
-        hint: None,
-    })?;
     let settings = SessionSettings { policy_file: policy_file(&spec.policy), task: Some(task_words(&spec.payload)) };
     let (mut session, lock) =
-        Session::create(&spec.state_dir, &spec.session, &admitted, settings).map_err(|error| workspace_failure(&error))?;
+        Session::create(&spec.state_dir, &spec.session, admitted, settings).map_err(|error| workspace_failure(&error))?;
     withhold.save(session.dir()).map_err(|error| io_failure("the session", &error))?;
     let writer = log(&spec.state_dir, &session)?;
     let toolchains = toolchain::discover(&HostEnv { vars: spec.host_env.clone(), workspace: spec.workspace.clone() });
@@ -184,6 +192,34 @@ fn task_words(payload: &Payload) -> String {
         Payload::Agent { agent, prompt, .. } => format!("{agent}: {prompt}"),
         Payload::Command { argv } => argv.join(" "),
     }
+}
+
+/// What the user is told when the policy does not let their own command run: the result's text is for agents.
+pub(crate) fn command_refused(result: &nucleus::ToolResult, policy: &str) -> Failure {
+    let (message, hint) = match &result.ending {
+        nucleus::Ending::Denied(refusal) => (
+            format!("policy {policy} does not let this command run ({}, held by {})", refusal.code(), refusal.layer()),
+            "choose a profile that does (`nucleus profiles`) with --profile NAME,\nor name a permissions.toml of your own with --config FILE",
+        ),
+        nucleus::Ending::ApprovalRequired { operation, .. } => (
+            format!("policy {policy} asks a person before {operation}, and nobody approved it"),
+            "run it at a terminal and answer the question, or use a policy that permits it",
+        ),
+        _ => (result.text.clone(), "the log of the session has the details"),
+    };
+    Failure { class: FailureClass::Denied, message, hint: Some(hint.to_owned()) }
+}
+
+/// Why a command of the user's cannot be executed in a pod.
+pub(crate) fn not_runnable(program: &str, error: &nucleus::RunnerError, path: &str) -> FromProxy {
+    let program = nucleus_wire::display::escape_short(program, 200);
+    let text = match error {
+        nucleus::RunnerError::NotFound { .. } => format!(
+            "nucleus: {program}: not found in the sandbox\n  a pod sees this system's programs and the toolchains found here, nothing of your home\n  searched: {path}\n"
+        ),
+        other => format!("nucleus: {program}: {}\n", with_causes(other)),
+    };
+    FromProxy::Output { stream: "stderr".to_owned(), text, hex: None }
 }
 
 /// The failure of a driver, with its remedy.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use lattice_guard::{Envelope, Label, PodContext};
 use nucleus::{
-    Amount, ApprovalSetup, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding, Executor, Feed, Principal, Recorder,
+    Amount, ApprovalSetup, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding, Executor, Exit, Feed, Principal, Recorder,
     Runner, Sandbox, SandboxParts, SystemClock, Workspace,
 };
 use nucleus_sandbox::{Driver, Pod, PodEnd, Withhold, WorkspaceMode};
@@ -69,18 +69,20 @@ pub(crate) struct Task {
 /// # Errors
 /// The task could not start. After it has started, every end is a summary.
 pub(crate) fn run(
-    spec: TaskSpec,
+    mut spec: TaskSpec,
     model_key: Option<OwnedFd>,
     control: &Arc<Control>,
     reader: BufReader<UnixStream>,
 ) -> Result<Summary, Failure> {
     let began = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(|error| session::io_failure("the clock", &error))?);
+    let admitted = session::admit(&spec)?;
+    spec.workspace = admitted.path().to_owned();
     let TaskEnvelope { envelope, authority, name, mut notes } = envelope::assemble(&spec, clock.wall_ms())?;
     let withhold = Withhold::new(envelope.permissions().clone(), envelope.classifier().clone());
     let driver = session::driver(&spec, envelope.permissions())?;
-    let digest = policy_digest(&envelope)?;
-    let mut session = session::open(&spec, driver, &withhold, &digest)?;
+    let digest = cache_digest(&envelope)?;
+    let mut session = session::open(&spec, &admitted, driver, &withhold, &digest)?;
 
     let principal = principal(&spec)?;
     let recorder = Recorder::new(Arc::clone(&session.writer), &principal);
@@ -129,7 +131,8 @@ pub(crate) fn run(
 pub(crate) struct Running {
     pod: Arc<Pod>,
     output: Vec<JoinHandle<()>>,
-    ticket: Option<nucleus::CommandTicket>,
+    /// Of the user's own command, with its program.
+    ticket: Option<(nucleus::CommandTicket, String)>,
 }
 
 fn start_command(
@@ -146,9 +149,7 @@ fn start_command(
             Ok(ticket) => break ticket,
             // The human has not answered yet: ask again until the request is decided or expires.
             Err(result) if matches!(result.ending, CallEnding::ApprovalRequired { id: Some(_), .. }) => {}
-            Err(result) => {
-                return Err(Failure { class: FailureClass::Denied, message: result.text, hint: None });
-            }
+            Err(result) => return Err(session::command_refused(&result, name)),
         }
     };
     let unavailable = |error: &dyn std::error::Error| Failure {
@@ -165,7 +166,7 @@ fn start_command(
     let (stderr, stderr_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
     let pod = task.runner.spawn(spec, stdout_writer, stderr_writer).map_err(|error| unavailable(&error))?;
     let output = output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
-    Ok(Running { pod: Arc::new(pod), output, ticket: Some(ticket) })
+    Ok(Running { pod: Arc::new(pod), output, ticket: Some((ticket, argv.first().cloned().unwrap_or_default())) })
 }
 
 fn start_agent(task: &mut Task, launch: agent_pod::Prepared, caller: &Caller) -> Result<Running, Failure> {
@@ -222,9 +223,15 @@ fn wait(task: &Task, running: Running, sender: &Sender<TaskEvent>, events: &Rece
         // Every writer of the pipes was in the pod, which is gone.
         let _ended = thread.join();
     }
-    if let Some(ticket) = running.ticket {
+    if let Some((ticket, program)) = running.ticket {
         let exit = match &ending {
-            Ending::Finished(Some(end)) => crate::runner::exit_of(*end, "").ok(),
+            Ending::Finished(Some(end)) => match crate::runner::exit_of(*end, &program) {
+                Ok(exit) => Some(exit),
+                Err(error) => {
+                    task.control.send(&session::not_runnable(&program, &error, &task.runner.search_path()));
+                    Some(Exit::Code(finish::NOT_EXECUTED))
+                }
+            },
             _ => None,
         };
         ticket.settle(exit, 0);
@@ -392,8 +399,12 @@ fn limits(envelope: &Envelope) -> Amount {
     }
 }
 
-fn policy_digest(envelope: &Envelope) -> Result<String, Failure> {
-    serde_json::to_vec(envelope.permissions()).map(|bytes| nucleus::Digest::of(&bytes).hex()).map_err(|error| Failure {
+/// What tells caches of different policies apart. Deadlines are another moment in every task and say nothing about
+/// what may be in a cache.
+fn cache_digest(envelope: &Envelope) -> Result<String, Failure> {
+    let mut lasting = envelope.permissions().clone();
+    lasting.time = lattice_guard::TimeWindow::top();
+    serde_json::to_vec(&lasting).map(|bytes| nucleus::Digest::of(&bytes).hex()).map_err(|error| Failure {
         class: FailureClass::Internal,
         message: format!("the envelope cannot be written down: {error}"),
         hint: None,

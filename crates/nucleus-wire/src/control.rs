@@ -37,7 +37,9 @@ pub struct TaskSpec {
     pub session: String,
     /// Directory of Nucleus's own state (mode 0700).
     pub state_dir: PathBuf,
-    /// Canonical directory the task works on.
+    /// Nucleus's own directories, state and configuration: no workspace may cover them or lie in them.
+    pub protected: Vec<PathBuf>,
+    /// Directory the task works on.
     pub workspace: PathBuf,
     /// What runs.
     pub payload: Payload,
@@ -161,8 +163,11 @@ pub enum FromProxy {
     Output {
         /// `stdout` or `stderr`.
         stream: String,
-        /// Lossy text.
+        /// As text; what is not UTF-8 is replaced.
         text: String,
+        /// The bytes themselves, in hex, when the text is not all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hex: Option<String>,
     },
     /// The task is over.
     Finished(Box<Summary>),
@@ -322,6 +327,8 @@ pub enum FailureClass {
     Unavailable,
     /// A defect of Nucleus. Exit 70.
     Internal,
+    /// The user ended it at once. Exit 130, as a shell reports SIGINT.
+    Interrupted,
 }
 
 impl FailureClass {
@@ -335,6 +342,7 @@ impl FailureClass {
             Self::Isolation => 69,
             Self::Unavailable => 74,
             Self::Internal => 70,
+            Self::Interrupted => 130,
         }
     }
 }
