@@ -14,6 +14,8 @@ pub(crate) struct Ledger {
     pub(crate) intents: Vec<(String, String)>,
     /// Those whose outcome says that they succeeded.
     pub(crate) succeeded: Vec<(String, String)>,
+    /// Calls whose outcome is missing.
+    pub(crate) open: usize,
     /// Complete lines.
     pub(crate) entries: usize,
     /// The task recorded that its changes are about to be carried over.
@@ -38,10 +40,16 @@ impl Ledger {
             let call = (text("tool"), text("target"));
             match (text("phase").as_str(), text("result").as_str()) {
                 _ if text("type") == "workspace_apply" => ledger.apply_begun = true,
-                ("intent", _) => ledger.intents.push(call),
-                // A job that was stopped may have been stopped before it did anything.
-                ("outcome", "success") if event["detail"]["exit_signal"].is_null() => {
-                    ledger.succeeded.push(call)
+                ("intent", _) => {
+                    ledger.intents.push(call);
+                    ledger.open += 1;
+                }
+                ("outcome", result) => {
+                    ledger.open = ledger.open.saturating_sub(1);
+                    // A job that was stopped may have been stopped before it did anything.
+                    if result == "success" && event["detail"]["exit_signal"].is_null() {
+                        ledger.succeeded.push(call);
+                    }
                 }
                 _ => {}
             }

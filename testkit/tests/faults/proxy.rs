@@ -104,7 +104,20 @@ fn undisturbed(host: &Host) -> (Duration, u64) {
     assert_eq!(ledger.contradictions(&changed(host)), Vec::<String>::new());
     assert!(ledger.apply_begun, "{outcome}");
     assert_ne!(work::tree(&host.workspace()), work::before());
+    the_verifier_sees_damage(host);
     (length, u64::try_from(ledger.entries).unwrap())
+}
+
+/// An unfinished last line is called one, and a missing line is no unfinished one.
+fn the_verifier_sees_damage(host: &Host) {
+    let log = &host.logs()[0];
+    let whole = std::fs::read(log).unwrap();
+    let torn = [&whole[..], &whole[..200]].concat();
+    let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap();
+    for (text, code) in [(&torn[..], 11), (&whole[..=last], 15), (&whole[..], 0)] {
+        std::fs::write(log, text).unwrap();
+        host.verify(log).expect_code(code);
+    }
 }
 
 fn once(host: &Host, moment: Moment, chance: &mut Chance, tally: &mut Tally) {
@@ -228,7 +241,7 @@ fn logged(
     assert_eq!(ledger.contradictions(upper), Vec::<String>::new(), "{context}");
     tally.entries += ledger.entries;
     tally.intents += ledger.intents.len();
-    tally.unanswered += usize::from(verdict.says("interrupted"));
+    tally.unanswered += usize::from(ledger.open > 0);
     Some(ledger)
 }
 

@@ -101,8 +101,14 @@ fn a_reader_that_goes_away_ends_the_task_cleanly() {
                 "echo made > made.txt; while echo line; do sleep 0.01; done",
             ]);
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut reader = child.stdout.take().unwrap();
             let mut first = [0_u8; 4];
-            child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+            reader.read_exact(&mut first).unwrap();
+            let made = |dir: &std::path::PathBuf| dir.join("overlay/upper/made.txt").exists();
+            while !host.sessions().first().is_some_and(made) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            drop(reader);
             let began = std::time::Instant::now();
             let status = loop {
                 if let Some(status) = child.try_wait().unwrap() {
