@@ -415,8 +415,11 @@ impl Parts {
 fn self_test(spec: &SessionSpec, masks: &[Mask]) -> SelfTest {
     let base = toolchain::base().forbidden;
     let absent = spec.toolchains.iter().flat_map(|tools| tools.forbidden.iter().cloned());
-    // The way to the workspace itself exists, whatever lies beside it on the host.
-    let absent = base.into_iter().chain(absent).filter(|path| !spec.workspace.starts_with(path));
+    // The way to the workspace exists, whatever lies beside it on the host; what lies in it is for the masks.
+    let workspace = &spec.workspace;
+    let elsewhere =
+        |path: &String| !workspace.starts_with(path) && !Path::new(path).starts_with(workspace);
+    let absent = base.into_iter().chain(absent).filter(elsewhere);
     // A few masks stand for all: they are made by one loop.
     let unreadable = masks
         .iter()
