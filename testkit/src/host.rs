@@ -103,6 +103,18 @@ impl Host {
         self
     }
 
+    /// Lets the user have the tester's own Rust, which lies in the tester's home.
+    #[must_use]
+    pub fn with_rust(mut self) -> Self {
+        for (name, place) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            let default = || std::env::var("HOME").map(|home| format!("{home}/{place}"));
+            if let Ok(dir) = std::env::var(name).or_else(|_| default()) {
+                self = self.env(name, &dir);
+            }
+        }
+        self
+    }
+
     /// Who runs things here.
     #[must_use]
     pub fn account(&self) -> Account {

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a fixture that cannot be set up ends its test")]
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use testkit::anthropic::{Mock, Options, Script, Select, ToolUse, Turn};
@@ -28,7 +28,7 @@ impl Stage {
         };
         // Cargo must be readable for whoever runs the task, and the toolchain of root's tests is root's.
         let account = Account::all()[0];
-        let host = Host::new(&bins, account);
+        let host = Host::new(&bins, account).with_rust();
         host.file("sub/Cargo.toml", MANIFEST);
         host.file("sub/src/lib.rs", BUG);
         host.file("CLAUDE.md", "Answer briefly.\n");
@@ -46,11 +46,6 @@ impl Stage {
         command.args(["run", "--profile", "fix-issue", "--allow-local-driver", "--agent", "claude"]);
         command.args(["--model-upstream", &self.mock.origin()]).args(extra).arg(task);
         command.env("PATH", &self.path).env("ANTHROPIC_API_KEY", KEY);
-        for name in ["CARGO_HOME", "RUSTUP_HOME"] {
-            if let Some(value) = std::env::var_os(name).or_else(|| default_home(name)) {
-                command.env(name, value);
-            }
-        }
         Outcome::of(&mut command)
     }
 
@@ -61,12 +56,6 @@ impl Stage {
         let messages = body["messages"].as_array().cloned().unwrap_or_default();
         messages.last().map(|message| message["content"].to_string()).unwrap_or_default()
     }
-}
-
-/// Where rustup and cargo keep their things when the user has not said otherwise: the tester's own home.
-fn default_home(name: &str) -> Option<std::ffi::OsString> {
-    let dir = if name == "CARGO_HOME" { ".cargo" } else { ".rustup" };
-    Some(Path::new(&std::env::var_os("HOME")?).join(dir).into_os_string())
 }
 
 fn tool(name: &str, input: Value) -> Turn {
