@@ -196,11 +196,16 @@ fn sockets(check: &mut impl FnMut(Breach, bool)) {
     const SEQUENCED: i32 = 5;
     const INET: i32 = 2;
     const INET6: i32 = 10;
-    // Netlink, packet, ALG, Bluetooth, VSOCK, XDP, key, TIPC, CAN, InfiniBand.
-    for family in [16, 17, 38, 31, 40, 44, 15, 30, 29, 27] {
+    const NETLINK: i32 = 16;
+    // Packet, ALG, Bluetooth, VSOCK, XDP, key, TIPC, CAN, InfiniBand.
+    for family in [17, 38, 31, 40, 44, 15, 30, 29, 27] {
         for kind in [STREAM, DATAGRAM, RAW, SEQUENCED] {
             check(Breach::SocketFamily, attempt::socket(family, kind, 0).is_ok());
         }
+    }
+    // Socket diagnosis, IPsec, audit, netfilter, device events, generic.
+    for protocol in [4, 6, 9, 12, 15, 16] {
+        check(Breach::SocketProtocol, attempt::socket(NETLINK, RAW, protocol).is_ok());
     }
     for family in [INET, INET6] {
         // MPTCP, SCTP, UDP-Lite, ICMP, ICMPv6, DCCP.

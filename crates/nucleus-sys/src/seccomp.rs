@@ -202,17 +202,19 @@ fn absent() -> Rules {
     ABSENT.iter().map(|call| (*call, Vec::new())).collect()
 }
 
-/// Sockets of the pod's own namespaces only: local and internet.
+/// Sockets of the pod's own namespaces only: local, internet, and the one that lists its network devices.
 fn families() -> Result<Rules, seccompiler::BackendError> {
     let mut other = Vec::new();
-    for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+    for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK] {
         other.push(different(0, family)?);
     }
     let rule = vec![SeccompRule::new(other)?];
     Ok(Rules::from([(libc::SYS_socket, rule.clone()), (libc::SYS_socketpair, rule)]))
 }
 
-/// Internet sockets speak TCP or UDP, nothing else (no MPTCP, SCTP, UDP-Lite, ICMP, raw).
+/// Internet sockets speak TCP or UDP, nothing else (no MPTCP, SCTP, UDP-Lite, ICMP, raw). Netlink sockets only read the
+/// routing tables of the pod's own network namespace: without them `getifaddrs` fails, and development servers of
+/// Node and Go with it. Changing anything needs a capability.
 fn protocols() -> Result<Rules, seccompiler::BackendError> {
     let mut rules = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
@@ -225,6 +227,9 @@ fn protocols() -> Result<Rules, seccompiler::BackendError> {
         // The type carries flags in its upper bits, and there is no masked inequality: name the kinds instead.
         rules.extend(kinds_other_than_stream_and_datagram(family)?);
     }
+    let netlink = u64::try_from(libc::AF_NETLINK).unwrap_or_default();
+    let other_than_routes = vec![equal(0, netlink)?, different(2, libc::NETLINK_ROUTE)?];
+    rules.push(SeccompRule::new(other_than_routes)?);
     Ok(Rules::from([(libc::SYS_socket, rules)]))
 }
 

@@ -235,7 +235,9 @@ static void kernel(void) {
     verdict(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) == 0 ? 1 : 0, "clone user");
     verdict(mount("none", "/tmp", "tmpfs", 0, 0) == 0, "mount");
     verdict(syscall(442, -1, "/", 0, 0, 0) == 0, "mount_setattr");
-    int families[] = {16, 17, 38, 40, 44, 31, 29, 30, 15, 27};
+    for (int protocol = 1; protocol < 32; protocol++)
+        if (socket(16, SOCK_RAW, protocol) >= 0) { printf("netlink %d ", protocol); broken("socket"); }
+    int families[] = {17, 38, 40, 44, 31, 29, 30, 15, 27};
     for (unsigned i = 0; i < sizeof families / sizeof *families; i++)
         for (int type = 1; type <= 5; type++)
             if (socket(families[i], type, 0) >= 0) { printf("family %d ", families[i]); broken("socket"); }
