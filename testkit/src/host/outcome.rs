@@ -57,6 +57,12 @@ impl Outcome {
         self.stdout.contains(text) || self.stderr.contains(text)
     }
 
+    /// True when the user was told what to do with a session that is kept.
+    #[must_use]
+    pub fn shows_the_way_on(&self) -> bool {
+        ["apply", "review", "discard"].iter().all(|word| self.says(&format!("nucleus {word}")))
+    }
+
     /// The steps of a scripted agent.
     #[must_use]
     pub fn steps(&self) -> Vec<StepResult> {

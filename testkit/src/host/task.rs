@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Outcome, Witness};
 
 /// How often a running task is looked at.
-const GLANCE: Duration = Duration::from_micros(500);
+const GLANCE: Duration = Duration::from_millis(1);
 /// No task of a test takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 

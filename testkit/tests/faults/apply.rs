@@ -1,32 +1,61 @@
-//! `kill -9` of `nucleus apply`: the next one finishes it or starts again.
+//! `kill -9` of `nucleus apply` and of `nucleus review --accept`: the next one finishes it or starts again.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use testkit::host::{Account, Host, programs, signal};
+use testkit::host::{Account, Host, Outcome, programs, signal};
 
 use crate::chance::Chance;
 use crate::work::{self, Tree};
 
 /// Sessions per account.
-const SESSIONS: usize = 5;
+const SESSIONS: usize = 3;
 /// Files of a session: an apply takes a while.
 const FILES: usize = 150;
 
+/// What is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// `nucleus apply`.
+    Apply,
+    /// `nucleus apply`, and the user goes on working before the next one.
+    Edited,
+    /// `nucleus review --accept` of everything.
+    Accept,
+}
+
+/// How often the workspace was found in which state after a kill.
+type States = BTreeMap<&'static str, usize>;
+
 #[test]
 fn a_killed_apply_is_finished_by_the_next() {
-    let Some(bins) = programs("kill_apply") else { return };
-    let mut chance = Chance::new("kill_apply");
-    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    killed("kill_apply", Way::Apply);
+}
+
+#[test]
+fn a_killed_apply_does_not_undo_what_the_user_did_since() {
+    killed("kill_apply_edited", Way::Edited);
+}
+
+#[test]
+fn a_killed_acceptance_is_finished_by_the_next() {
+    killed("kill_accept", Way::Accept);
+}
+
+fn killed(test: &str, way: Way) {
+    let Some(bins) = programs(test) else { return };
+    let mut chance = Chance::new(test);
+    let mut states = States::new();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         for _ in 0..SESSIONS {
             host.reset();
-            one_session(&host, &mut chance, &mut states);
+            one_session(&host, way, &mut chance, &mut states);
         }
     }
-    eprintln!("kill_apply: {states:?}");
+    eprintln!("{test}: {states:?}");
     assert!(states.contains_key("in between"), "no kill fell into an apply: {states:?}");
 }
 
@@ -71,17 +100,18 @@ fn prepare(host: &Host) -> (Tree, Tree) {
     (old, new)
 }
 
-fn one_session(host: &Host, chance: &mut Chance, states: &mut BTreeMap<&'static str, usize>) {
-    let (old, new) = prepare(host);
+fn one_session(host: &Host, way: Way, chance: &mut Chance, states: &mut States) {
+    let (mut old, mut new) = prepare(host);
     let mut delay = Duration::from_millis(60);
     // Shorter and shorter, until one is let through.
     for attempt in 0..4 {
-        let mut command = host.command("nucleus");
-        let mut apply = host.start(command.arg("apply"));
+        let Some(mut command) = command(host, way) else { break };
+        let mut apply = host.start(&mut command);
         let session = &host.sessions()[0];
-        if apply.until(|_| attempt == 0 || session.join("apply.journal").exists()) {
-            apply.watch(chance.time(delay));
+        if attempt % 2 == 0 {
+            apply.until(|_| session.join("apply.journal").exists());
         }
+        apply.watch(chance.time(delay));
         signal(apply.pid(), Signal::KILL);
         let (outcome, _) = apply.outcome();
         let now = work::tree(&host.workspace());
@@ -94,18 +124,58 @@ fn one_session(host: &Host, chance: &mut Chance, states: &mut BTreeMap<&'static 
         for (path, content) in now.iter().filter(|(path, _)| !path.starts_with(".nucleus-apply-")) {
             assert!(
                 [old.get(path), new.get(path)].contains(&Some(content)),
-                "{path} is neither old nor new\n{outcome}"
+                "{path} is neither old nor new: {:?}\n{outcome}",
+                String::from_utf8_lossy(content)
             );
+        }
+        if way == Way::Edited && attempt == 0 {
+            for path in ["d0/0.txt", "d0/147.txt", "made1"] {
+                host.file(path, "by the user\n");
+                old.insert(path.to_owned(), b"by the user\n".to_vec());
+                new.insert(path.to_owned(), b"by the user\n".to_vec());
+            }
         }
         delay /= 2;
     }
-    let last = host.nucleus(&["apply"]);
-    assert!(last.code == Some(0) || (last.code == Some(64) && last.says("no session")), "{last}");
+    let last = match command(host, way) {
+        Some(mut command) => Outcome::of(&mut command),
+        None => return assert_whole(host, &new, "everything was accepted before"),
+    };
+    let settled = last.code == Some(64) && last.says("no session");
+    assert!(last.code == Some(0) || settled, "{last}");
+    assert_whole(host, &new, &last.to_string());
+}
+
+/// The command that is killed; none when there is nothing left to accept.
+fn command(host: &Host, way: Way) -> Option<Command> {
+    let mut command = host.command("nucleus");
+    if way != Way::Accept {
+        command.arg("apply");
+        return Some(command);
+    }
+    let list = host.nucleus(&["review", "--json"]);
+    if list.code == Some(64) && list.says("no session") {
+        return None;
+    }
+    let list: serde_json::Value =
+        serde_json::from_str(&list.clone().expect_code(0).stdout).unwrap();
+    let paths: Vec<&str> =
+        list["items"].as_array().unwrap().iter().filter_map(|item| item["path"].as_str()).collect();
+    if paths.is_empty() {
+        return None;
+    }
+    command.arg("review");
+    for path in paths {
+        command.args(["--accept", path]);
+    }
+    Some(command)
+}
+
+fn assert_whole(host: &Host, new: &Tree, context: &str) {
     let now = work::tree(&host.workspace());
-    assert_eq!(work::difference(&now, &new), Vec::<String>::new(), "{last}");
-    assert!(
-        !std::fs::read_dir(host.workspace())
-            .unwrap()
-            .any(|entry| { entry.unwrap().file_name().to_string_lossy().starts_with(".nucleus") })
-    );
+    assert_eq!(work::difference(&now, new), Vec::<String>::new(), "{context}");
+    let names =
+        std::fs::read_dir(host.workspace()).unwrap().map(|entry| entry.unwrap().file_name());
+    let own: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with(".nucleus")).collect();
+    assert!(own.is_empty(), "{own:?}\n{context}");
 }

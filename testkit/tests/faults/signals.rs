@@ -85,7 +85,7 @@ fn ctrl_c_ends_the_task_and_keeps_its_session() {
         let (outcome, witness) = task.outcome();
         let outcome = outcome.expect_code(130);
         assert!(outcome.took < Duration::from_secs(20), "{outcome}");
-        assert!(outcome.says("nucleus apply|review|discard"), "the way on is not shown: {outcome}");
+        assert!(outcome.shows_the_way_on(), "the way on is not shown: {outcome}");
         kept(host, &witness, &outcome, apply);
     });
 }
@@ -126,7 +126,7 @@ fn the_launcher_killed_ends_every_pod() {
         let processes = witness.processes();
         assert!(processes.is_empty(), "{processes:?}\n{outcome}");
         let session = host.sessions()[0].file_name().unwrap().to_str().unwrap().to_owned();
-        assert!(outcome.says("nucleus apply|review|discard"), "the way on is not shown: {outcome}");
+        assert!(outcome.shows_the_way_on(), "the way on is not shown: {outcome}");
         host.run(&["true"]).expect_code(0);
         nothing_left(host, &witness, &outcome.to_string());
         verified(host, &outcome);

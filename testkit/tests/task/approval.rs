@@ -64,7 +64,7 @@ fn a_request_is_granted_once_and_asked_again() {
         let outcome = terminal.outcome().expect_code(0);
         assert_eq!(host.read("ran.txt").as_deref(), Some("ran\nran\n"), "{outcome}");
         assert!(outcome.says("use a branch"), "the agent is told why: {outcome}");
-        assert!(outcome.says(&format!("request {third}: ")), "{outcome}");
+        assert!(outcome.says(&format!("{third}: refused")), "{outcome}");
         let granted = story(&host).iter().filter(|entry| *entry == "granted").count();
         assert_eq!(granted, 2, "{:?}\n{outcome}", story(&host));
         assert_eq!(
@@ -84,7 +84,7 @@ fn what_was_typed_before_the_question_answers_nothing() {
         // A whole line, and the beginning of one, which without the flush would spoil the answer.
         terminal.enter("no\nno");
         let id = question(&mut terminal);
-        assert!(!terminal.screen().contains(&format!("request {id}: ")), "{}", terminal.screen());
+        assert!(!terminal.screen().contains(&format!("{id}: ")), "{}", terminal.screen());
         terminal.enter(&format!("{id}\n"));
         let outcome = terminal.outcome().expect_code(0);
         assert_eq!(story(&host).last().map(String::as_str), Some("granted"), "{outcome}");

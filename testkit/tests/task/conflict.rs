@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::meeting::{as_user, call, hosts, meet, repository, run, subjects};
+use crate::meeting::{as_user, call, hosts, meet, repository, run, script, subjects};
 
 #[test]
 fn a_file_edited_meanwhile_is_never_overwritten() {
@@ -19,7 +19,7 @@ fn a_file_edited_meanwhile_is_never_overwritten() {
                 ),
                 call("write", json!({"path": "mine.txt", "content": "by the agent\n"})),
             ];
-            let outcome = meet(&host, steps, &[], |host| {
+            let outcome = meet(&host, steps, |host| {
                 host.file("both.txt", "by the user\n");
                 host.file("theirs.txt", "by the user\n");
             });
@@ -49,7 +49,7 @@ fn a_file_edited_after_it_was_shown_stays() {
     for host in hosts("conflict_accept") {
         host.file("both.txt", "line\n");
         let steps = vec![call("write", json!({"path": "both.txt", "content": "by the agent\n"}))];
-        meet(&host, steps, &[], |host| host.file("both.txt", "by the user\n")).expect_code(0);
+        meet(&host, steps, |host| host.file("both.txt", "by the user\n")).expect_code(0);
         // A later apply changes its mind about nothing.
         for _ in 0..2 {
             host.nucleus(&["apply"]).expect_code(0);
@@ -68,7 +68,7 @@ fn what_the_user_made_or_removed_meanwhile_stays_so() {
             call("write", json!({"path": "removed.txt", "content": "by the agent\n"})),
             run("rm -r dir"),
         ];
-        let outcome = meet(&host, steps, &[], |host| {
+        let outcome = meet(&host, steps, |host| {
             host.file("created.txt", "by the user\n");
             host.file("dir/kept.txt", "by the user\n");
             host.file("dir/new.txt", "by the user\n");
@@ -100,7 +100,7 @@ fn a_repository_that_moved_meanwhile_is_held_as_a_whole() {
                 call("write", json!({"path": "agent.txt", "content": "by the agent\n"})),
                 run("git add agent.txt && git commit --quiet --message='by the agent'"),
             ];
-            let outcome = meet(&host, steps, &[], |host| {
+            let outcome = meet(&host, steps, |host| {
                 if moved {
                     host.file("user.txt", "by the user\n");
                     as_user(host, &["git", "add", "user.txt"]);
@@ -126,5 +126,45 @@ fn a_repository_that_moved_meanwhile_is_held_as_a_whole() {
                 assert!(as_user(&host, &["git", "status", "--porcelain"]).is_empty(), "{outcome}");
             }
         }
+    }
+}
+
+#[test]
+fn two_tasks_on_one_workspace_do_not_overwrite_each_other() {
+    for host in hosts("conflict_tasks") {
+        host.file("both.txt", "line\n");
+        let write = |text: &str| call("write", json!({"path": "both.txt", "content": text}));
+        let outcome = meet(&host, vec![write("by the first\n")], |host| {
+            let second =
+                host.script(&script(vec![write("by the second\n"), run("echo 2 > two.txt")]));
+            let second = second.expect_code(0);
+            assert_eq!(host.read("both.txt").as_deref(), Some("by the second\n"), "{second}");
+        });
+        let outcome = outcome.expect_code(0);
+        assert_eq!(host.read("both.txt").as_deref(), Some("by the second\n"), "{outcome}");
+        assert_eq!(host.read("two.txt").as_deref(), Some("2\n"), "{outcome}");
+        assert!(outcome.says("1 in conflict"), "{outcome}");
+        for log in host.logs() {
+            host.verify(&log).expect_code(0);
+        }
+    }
+}
+
+#[test]
+fn a_session_that_runs_cannot_be_taken_away() {
+    for host in hosts("running_session") {
+        let steps = vec![call("write", json!({"path": "new.txt", "content": "by the agent\n"}))];
+        let outcome = meet(&host, steps, |host| {
+            let session = host.sessions()[0].file_name().unwrap().to_str().unwrap().to_owned();
+            for command in ["apply", "review", "discard"] {
+                for args in [vec![command], vec![command, &session]] {
+                    let refused = host.nucleus(&args).expect_code(64);
+                    assert!(refused.says("running") || refused.says("runs"), "{args:?}: {refused}");
+                }
+            }
+            assert_eq!(host.read("new.txt"), None);
+        });
+        outcome.expect_code(0);
+        assert_eq!(host.read("new.txt").as_deref(), Some("by the agent\n"));
     }
 }

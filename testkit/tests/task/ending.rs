@@ -77,7 +77,7 @@ fn a_task_out_of_time_ends_with_124_and_is_kept() {
         let outcome = Outcome::of(&mut command).expect_code(124);
         assert!(outcome.took < Duration::from_secs(15), "{outcome}");
         assert_eq!(host.read("made.txt"), None, "{outcome}");
-        assert!(outcome.says("nucleus apply|review|discard"), "{outcome}");
+        assert!(outcome.shows_the_way_on(), "{outcome}");
         host.nucleus(&["apply"]).expect_code(0);
         assert_eq!(host.read("made.txt").as_deref(), Some("made\n"));
         assert_eq!(leftovers(host.place(), Duration::from_secs(3)), []);

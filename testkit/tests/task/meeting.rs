@@ -25,23 +25,19 @@ pub(crate) fn hosts(test: &str) -> Vec<Host> {
     Account::all().into_iter().map(|account| Host::new(&bins, account)).collect()
 }
 
-/// Plays `steps`, lets `meanwhile` happen on the host, then lets the agent end.
-pub(crate) fn meet(
-    host: &Host,
-    mut steps: Vec<Step>,
-    options: &[&str],
-    meanwhile: impl FnOnce(&Host),
-) -> Outcome {
+/// Plays `steps` under `fix-issue`, lets `meanwhile` happen on the host, then lets the agent end.
+pub(crate) fn meet(host: &Host, mut steps: Vec<Step>, meanwhile: impl FnOnce(&Host)) -> Outcome {
     steps.push(run("touch /tmp/arrived; until [ -e /tmp/go ]; do sleep 0.01; done"));
-    let mut options = options.to_vec();
-    if !options.iter().any(|option| *option == "--profile" || *option == "--config") {
-        options.extend(["--profile", "fix-issue"]);
-    }
-    let mut task = host.start(&mut host.script_command(&script(steps), &options));
-    let tmp = |host: &Host| host.sessions().last().map(|dir| dir.join("tmp")).unwrap_or_default();
-    assert!(task.until(|_| tmp(host).join("arrived").exists()), "{}", task.printed());
+    let mut command = host.script_command(&script(steps), &["--profile", "fix-issue"]);
+    let mut task = host.start(&mut command);
+    let arrived = || {
+        let tmp = host.sessions().last()?.join("tmp");
+        tmp.join("arrived").exists().then_some(tmp)
+    };
+    assert!(task.until(|_| arrived().is_some()), "{}", task.printed());
+    let tmp = arrived().unwrap();
     meanwhile(host);
-    std::fs::write(tmp(host).join("go"), "").unwrap();
+    std::fs::write(tmp.join("go"), "").unwrap();
     task.outcome().0
 }
 
