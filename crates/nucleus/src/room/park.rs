@@ -194,7 +194,7 @@ impl Parked {
     }
 
     fn refused(self, id: &str, reason: Option<&str>) -> Denied {
-        let words = reason.map(|reason| format!(" Their words: {reason}")).unwrap_or_default();
+        let words = reason.map(|reason| format!(" Their words: \"{reason}\".")).unwrap_or_default();
         let text = format!(
             "Refused by the user (request {id}).{words} Do not retry this call in this task; find another way or \
              leave it out and say so."
