@@ -9,4 +9,5 @@ mod json;
 mod markdown;
 mod seed;
 
+pub(crate) use seed::clear_away;
 pub use seed::{HomeError, SeededHome, seed, workspace_hash};

@@ -11,6 +11,7 @@ use nucleus_sys::weaken::{Weak, off};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 
 use crate::error::{Built, Failure, Step, at};
+use crate::home::clear_away;
 use crate::plan::{Access, Cover, CoverWith, Entry, What};
 
 /// Where the empty file system is attached while it is being filled, the first that exists.
@@ -370,8 +371,8 @@ fn attach(tree: BorrowedFd<'_>, top: BorrowedFd<'_>, inside: &str, directory: bo
 
 /// Opens a path of the new root, making what is missing: parents as directories, the last as asked.
 ///
-/// No symbolic link is followed. In a persistent home or cache the agent may have put a link or a file in the way:
-/// it goes, because what the host places there comes first.
+/// No symbolic link is followed. In a persistent home or cache the agent may have put a link, a file or a directory in
+/// the way: it goes, because what the host places there comes first.
 fn locate(top: BorrowedFd<'_>, inside: &str, directory: bool) -> Built<OwnedFd> {
     let mut current = rustix::io::fcntl_dupfd_cloexec(top, 3).map_err(os(Step::Make, inside))?;
     let mut parts = inside.split('/').filter(|part| !part.is_empty()).peekable();
@@ -381,7 +382,7 @@ fn locate(top: BorrowedFd<'_>, inside: &str, directory: bool) -> Built<OwnedFd> 
             Ok(next) => next,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    remove(current.as_fd(), part, AtFlags::empty())?;
+                    clear_away(current.as_fd(), part).map_err(at(Step::Make, inside))?;
                 }
                 if as_directory {
                     make_directory(current.as_fd(), part)?;

@@ -1,8 +1,9 @@
 //! Making and refreshing an agent's home.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -210,14 +211,14 @@ impl Seeding {
         mode: Mode,
     ) -> io::Result<()> {
         let temporary = ".nucleus-seed";
-        if stat_at(std::os::fd::AsFd::as_fd(dir), std::ffi::OsStr::new(temporary))?.is_some() {
-            rustix::fs::unlinkat(dir, temporary, AtFlags::empty())?;
-        }
+        clear_away(dir.as_fd(), temporary)?;
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(dir, temporary, flags, mode)?);
         file.write_all(bytes)?;
         self.own(&file)?;
+        // A directory of this name is the agent's: a file cannot be moved over it.
+        clear_away(dir.as_fd(), name)?;
         rustix::fs::renameat(dir, temporary, dir, name)?;
         Ok(())
     }
@@ -249,6 +250,21 @@ impl Seeding {
         }
         self.notes.dedup();
     }
+}
+
+/// Removes what has a name, a directory with all that is in it; nothing of that name is fine.
+pub(crate) fn clear_away(dir: BorrowedFd<'_>, name: impl AsRef<OsStr>) -> io::Result<()> {
+    let name = name.as_ref();
+    let Some(stat) = stat_at(dir, name)? else { return Ok(()) };
+    if NodeKind::of(&stat) != NodeKind::Directory {
+        return Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?);
+    }
+    if stat.st_mode & 0o700 != 0o700 {
+        rustix::fs::chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    empty(&rustix::fs::openat(dir, name, flags, Mode::empty())?, 0)?;
+    Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
 }
 
 /// Empties a held directory, links not followed.

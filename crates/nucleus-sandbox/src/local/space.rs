@@ -14,6 +14,10 @@ use nucleus_sys::{fd, process};
 /// How often the space is looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
 
+/// Files that must still fit; a small file system keeps a sixteenth of its own. Files run out as bytes do: a million
+/// empty ones take none.
+const RESERVE_FILES: u64 = 4_096;
+
 /// The watch. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct SpaceWatch {
@@ -78,10 +82,13 @@ impl Drop for SpaceWatch {
     }
 }
 
-/// An error counts as enough: the writes themselves will tell.
+/// An error counts as enough: the writes themselves will tell. So does a file system that does not count its files.
 fn is_low(directory: &Path, reserve_bytes: u64) -> bool {
-    rustix::fs::statvfs(directory)
-        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < reserve_bytes)
+    rustix::fs::statvfs(directory).is_ok_and(|stat| {
+        let bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+        bytes < reserve_bytes
+            || stat.f_files != 0 && stat.f_favail < RESERVE_FILES.min(stat.f_files / 16)
+    })
 }
 
 fn kill(pods: &Mutex<Vec<OwnedFd>>) {

@@ -4,6 +4,7 @@
 //! allowlist of files that git only stores data in. Everything else below `.git` (hooks, configuration, alternates,
 //! rebase scripts, submodule directories) is held.
 
+use std::ffi::OsStr;
 use std::io::{self, Read as _};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -39,6 +40,10 @@ const INERT_FILES: [&str; 16] = [
     "shallow",
 ];
 
+/// Names directly in a repository that say what git runs, or where it finds what says so.
+const OBEYED: [&str; 8] =
+    ["commondir", "config", "config.worktree", "gitdir", "hooks", "info", "modules", "worktrees"];
+
 /// What a path of a `.git` directory is to the apply step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GitPart {
@@ -66,6 +71,16 @@ pub(crate) fn unit_of(path: &TreePath) -> Option<(TreePath, bool)> {
         }
     }
     None
+}
+
+/// Whether this is the name by which git knows a repository, ignoring case.
+pub(crate) fn is_head(name: &OsStr) -> bool {
+    name.eq_ignore_ascii_case("HEAD")
+}
+
+/// Whether git obeys what has this name directly in a repository, ignoring case.
+pub(crate) fn is_obeyed(name: &OsStr) -> bool {
+    OBEYED.iter().any(|obeyed| name.eq_ignore_ascii_case(obeyed))
 }
 
 /// Classifies a path below the workspace's own `.git`.

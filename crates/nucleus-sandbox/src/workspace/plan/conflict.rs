@@ -66,6 +66,19 @@ impl<'a> Host<'a> {
         self.result.link(path).at(Doing::Read, &self.path.join(path.as_path()))
     }
 
+    /// Whether a directory holds what makes it a repository to git, here or as the task left it.
+    pub(super) fn has_head(&self, dir: &TreePath) -> Result<bool, WorkspaceError> {
+        let head = dir.child("HEAD".as_ref());
+        let at = self.path.join(head.as_path());
+        for tree in [&self.tree, &self.result] {
+            let stat = tree.stat(&head).at(Doing::Read, &at)?;
+            if stat.is_some_and(|s| NodeKind::of(&s) != NodeKind::Directory) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// How the host changed under a change of the task.
     pub(crate) fn conflict(
         &self,

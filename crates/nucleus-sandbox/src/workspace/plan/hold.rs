@@ -30,7 +30,7 @@ impl Holder<'_> {
     ) -> Result<Option<HoldReason>, WorkspaceError> {
         let path = &change.path;
         let Some(text) = path.as_str() else { return Ok(Some(HoldReason::NameNotText)) };
-        if git::unit_of(path).is_some() {
+        if git::unit_of(path).is_some() || is_of_bare_repository(change, host)? {
             return Ok(Some(HoldReason::NestedRepository));
         }
         if self.policy_file.as_ref().is_some_and(|p| p == path || p.is_within(path))
@@ -77,6 +77,27 @@ pub(super) fn is_own_git(path: &TreePath) -> bool {
     git::unit_of(path).is_some_and(|(unit, exact)| exact && unit.depth() == 1)
 }
 
+/// Whether a change makes a directory a repository although none of its names is `.git`, or is what git obeys in one:
+/// git takes any directory with a `HEAD`, objects and references for a repository and runs what its configuration
+/// says. Without `HEAD` there is none, so that name is enough.
+fn is_of_bare_repository(change: &Change, host: &Host<'_>) -> Result<bool, WorkspaceError> {
+    if change.node == NodeKind::Directory || change.kind == ChangeKind::Deleted {
+        return Ok(false);
+    }
+    let path = &change.path;
+    if path.name().is_some_and(git::is_head) {
+        return Ok(true);
+    }
+    let mut dir = TreePath::root();
+    for name in path.names() {
+        if git::is_obeyed(name) && host.has_head(&dir)? {
+            return Ok(true);
+        }
+        dir = dir.child(name);
+    }
+    Ok(false)
+}
+
 /// A link that leaves the workspace, or that stands under a hidden name for something else: `.github` linked to a
 /// plain directory would give its files a name nobody judged.
 fn link(path: &TreePath, host: &Host<'_>) -> Result<Option<HoldReason>, WorkspaceError> {
@@ -89,18 +110,20 @@ fn link(path: &TreePath, host: &Host<'_>) -> Result<Option<HoldReason>, Workspac
     Ok((hidden && !bin).then_some(HoldReason::LinkAlias))
 }
 
-/// Whether a target, taken by its names, goes above the workspace.
+/// Whether a target goes above the workspace, or may: what it names first can be a link itself, so the parent of that
+/// can be anywhere.
 fn leaves(path: &TreePath, target: &Path) -> bool {
     use std::path::Component;
     let mut depth = path.depth().saturating_sub(1);
+    let mut named = false;
     for component in target.components() {
         match component {
             Component::RootDir | Component::Prefix(_) => return true,
             Component::ParentDir => match depth.checked_sub(1) {
-                Some(up) => depth = up,
-                None => return true,
+                Some(up) if !named => depth = up,
+                _ => return true,
             },
-            Component::Normal(_) => depth = depth.saturating_add(1),
+            Component::Normal(_) => named = true,
             Component::CurDir => {}
         }
     }
@@ -118,7 +141,10 @@ mod tests {
         assert!(at("a", ".."));
         assert!(at("d/a", "../../x"));
         assert!(at("d/a", "../b/../../x"));
+        assert!(at("a", "b/.."), "b may be a link to anywhere below");
+        assert!(at("d/a", "../b/../c"));
         assert!(!at("d/a", "../b"));
+        assert!(!at("d/e/a", "../../b/c"));
         assert!(!at("node_modules/.bin/tsc", "../typescript/bin/tsc"));
     }
 }
