@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use globset::Candidate;
 use serde::{Deserialize, Serialize};
@@ -111,9 +112,11 @@ fn path_patterns(text: &str) -> (BTreeSet<PathPattern>, BTreeSet<PathPattern>) {
 /// | pods, agents | never |
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "BTreeSet<RiskData>", into = "BTreeSet<RiskData>")]
-pub struct Classifier(Vec<Part>);
+pub struct Classifier(Arc<[Part]>);
 
-#[derive(Clone)]
+/// One for all: its data are parsed and its patterns compiled once in a process.
+static BUILTIN: LazyLock<Classifier> = LazyLock::new(|| Classifier::new(RiskData::builtin()));
+
 struct Part {
     data: RiskData,
     sensitive: PatternSet,
@@ -132,7 +135,7 @@ impl Classifier {
     #[must_use]
     pub fn compose(&self, other: &Self) -> Self {
         let data: BTreeSet<RiskData> =
-            self.0.iter().chain(&other.0).map(|part| part.data.clone()).collect();
+            self.0.iter().chain(other.0.iter()).map(|part| part.data.clone()).collect();
         data.into()
     }
 
@@ -224,7 +227,7 @@ impl Classifier {
 
 impl Default for Classifier {
     fn default() -> Self {
-        Self::new(RiskData::builtin())
+        BUILTIN.clone()
     }
 }
 
@@ -250,7 +253,7 @@ impl From<BTreeSet<RiskData>> for Classifier {
 
 impl From<Classifier> for BTreeSet<RiskData> {
     fn from(classifier: Classifier) -> Self {
-        classifier.0.into_iter().map(|part| part.data).collect()
+        classifier.data().cloned().collect()
     }
 }
 

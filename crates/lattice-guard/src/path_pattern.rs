@@ -1,7 +1,7 @@
-//! One path pattern and sets of them, compiled once.
+//! One path pattern and sets of them, compiled once, when they are first asked.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
@@ -172,9 +172,16 @@ pub(crate) enum Side {
     Rate,
 }
 
-/// Patterns compiled together. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct PatternSet(Arc<Compiled>);
+/// Patterns compiled together when they are first asked: a task starts sooner, and a set that no call needs costs
+/// nothing. Cheap to clone; clones share what is compiled.
+#[derive(Clone)]
+pub(crate) struct PatternSet(Arc<Source>);
+
+struct Source {
+    patterns: Vec<PathPattern>,
+    side: Side,
+    compiled: OnceLock<Compiled>,
+}
 
 #[derive(Default)]
 struct Compiled {
@@ -191,8 +198,34 @@ struct Group {
 
 impl PatternSet {
     pub(crate) fn new<'a>(patterns: impl IntoIterator<Item = &'a PathPattern>, side: Side) -> Self {
-        let patterns: Vec<&PathPattern> = patterns.into_iter().collect();
-        let mut compiled = Compiled::default();
+        let patterns = patterns.into_iter().cloned().collect();
+        Self(Arc::new(Source { patterns, side, compiled: OnceLock::new() }))
+    }
+
+    /// True if one of the patterns matches.
+    pub(crate) fn matches(&self, path: &Candidate<'_>) -> bool {
+        let compiled = self.compiled();
+        compiled.everything
+            || compiled.groups.iter().any(|group| group.set.is_match_candidate(path))
+    }
+
+    /// The first pattern that matches, for messages.
+    pub(crate) fn first_match(&self, path: &RelPath) -> Option<&PathPattern> {
+        self.compiled().groups.iter().find_map(|group| {
+            let index = group.set.matches(path.as_str()).into_iter().min()?;
+            group.patterns.get(index)
+        })
+    }
+
+    fn compiled(&self) -> &Compiled {
+        self.0.compiled.get_or_init(|| Compiled::new(&self.0.patterns, self.0.side))
+    }
+}
+
+impl Compiled {
+    fn new(patterns: &[PathPattern], side: Side) -> Self {
+        let mut compiled = Self::default();
+        let patterns: Vec<&PathPattern> = patterns.iter().collect();
         for chunk in patterns.chunks(PATH_PATTERNS_PER_SET) {
             if let Some(group) = Group::new(chunk, side) {
                 compiled.groups.push(group);
@@ -206,26 +239,13 @@ impl PatternSet {
                 }
             }
         }
-        Self(Arc::new(compiled))
-    }
-
-    /// True if one of the patterns matches.
-    pub(crate) fn matches(&self, path: &Candidate<'_>) -> bool {
-        self.0.everything || self.0.groups.iter().any(|group| group.set.is_match_candidate(path))
-    }
-
-    /// The first pattern that matches, for messages.
-    pub(crate) fn first_match(&self, path: &RelPath) -> Option<&PathPattern> {
-        self.0.groups.iter().find_map(|group| {
-            let index = group.set.matches(path.as_str()).into_iter().min()?;
-            group.patterns.get(index)
-        })
+        compiled
     }
 }
 
 impl fmt::Debug for PatternSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.groups.iter().flat_map(|group| &group.patterns)).finish()
+        f.debug_set().entries(&self.0.patterns).finish()
     }
 }
 
@@ -336,7 +356,7 @@ mod tests {
         let patterns: Vec<_> = (0..PATH_PATTERNS_PER_SET).map(widest).collect();
         for side in [Side::Allow, Side::Block] {
             let set = PatternSet::new(&patterns, side);
-            assert!(!set.0.everything);
+            assert!(!set.compiled().everything);
             let path = format!("007{}", "x".repeat(500));
             assert!(set.matches(&Candidate::new(&path)));
             assert!(!set.matches(&Candidate::new("007x")));

@@ -45,19 +45,23 @@ pub(crate) fn prices(config: &Config, state: &State) -> Result<Option<String>, C
 /// Variables for finding toolchains, and the name the user signs commits with.
 pub(crate) fn host_environment(env: &Environment) -> BTreeMap<String, String> {
     let mut vars = env.for_proxy();
-    for (name, key) in [("GIT_AUTHOR_NAME", "user.name"), ("GIT_AUTHOR_EMAIL", "user.email")] {
-        if let Some(value) = env.first(&[name]).or_else(|| git_setting(env, key)) {
+    let names = [("GIT_AUTHOR_NAME", "user.name"), ("GIT_AUTHOR_EMAIL", "user.email")];
+    let set = names.map(|(name, _)| env.first(&[name]));
+    let from_git =
+        if set.contains(&None) { git_settings(env).unwrap_or_default() } else { BTreeMap::new() };
+    for ((name, key), own) in names.into_iter().zip(set) {
+        if let Some(value) = own.or_else(|| from_git.get(key).cloned()) {
             vars.insert(name.to_owned(), value);
         }
     }
     vars
 }
 
-/// A setting of the user's own git configuration. Git runs at `/` and is told to look at no repository: it must not
-/// read what an agent may have written.
-fn git_setting(env: &Environment, key: &str) -> Option<String> {
+/// Settings `user.*` of the user's own git configuration. Git runs at `/` and is told to look at no repository: it must
+/// not read what an agent may have written.
+fn git_settings(env: &Environment) -> Option<BTreeMap<String, String>> {
     let output = Command::new("git")
-        .args(["config", "--global", "--get", key])
+        .args(["config", "--global", "--null", "--get-regexp", r"^user\."])
         .current_dir("/")
         .env_clear()
         .env("HOME", env.get("HOME")?)
@@ -66,8 +70,10 @@ fn git_setting(env: &Environment, key: &str) -> Option<String> {
         .stderr(Stdio::null())
         .output()
         .ok()?;
-    let value = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !value.is_empty()).then_some(value)
+    let text = String::from_utf8(output.stdout).ok()?;
+    let settings = text.split('\0').filter_map(|setting| setting.split_once('\n'));
+    let settings = settings.map(|(key, value)| (key.to_owned(), value.trim().to_owned()));
+    Some(settings.filter(|(_, value)| !value.is_empty()).collect())
 }
 
 fn read(path: &Path) -> Result<Option<String>, CliFailure> {

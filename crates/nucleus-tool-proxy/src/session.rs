@@ -1,6 +1,6 @@
 //! The session of a task: its directory, its log, and the walls around its workspace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,8 +62,13 @@ pub(crate) fn driver(spec: &TaskSpec, permissions: &Permissions) -> Result<Arc<L
         });
     }
     let driver = LocalDriver::start(&LauncherConfig::default()).map_err(|error| sandbox_failure(&error))?;
-    let found = driver.probe().map_err(|error| sandbox_failure(&error))?;
-    let full = found.full().iter().filter_map(|layer| layer.name().parse().ok()).collect();
+    // Preparing the session builds and tests the same walls: a probe of its own is for policies that ask for more.
+    let full = if permissions.isolation.full_layers.is_empty() {
+        BTreeSet::new()
+    } else {
+        let found = driver.probe().map_err(|error| sandbox_failure(&error))?;
+        found.full().iter().filter_map(|layer| layer.name().parse().ok()).collect()
+    };
     match permissions.isolation.unmet(IsolationLevel::Process, &full) {
         None => Ok(Arc::new(driver)),
         Some(shortfall) => Err(Failure {
@@ -92,17 +97,23 @@ pub(crate) fn open(
     let writer = log(&spec.state_dir, &session)?;
     let toolchains = toolchain::discover(&HostEnv { vars: spec.host_env.clone(), workspace: spec.workspace.clone() });
     let cache_dir = cache(&spec.state_dir, &spec.workspace, policy_digest)?;
-    let handles = driver
-        .prepare(&SessionSpec {
-            session_dir: session.dir().to_owned(),
-            workspace: spec.workspace.clone(),
-            masks: withhold.masks(),
-            toolchains: toolchains.clone(),
-            cache_dir: Some(cache_dir),
-            limits: Limits::default(),
-            required: std::collections::BTreeSet::new(),
-        })
-        .map_err(|error| sandbox_failure(&error))?;
+    let prepared = driver.prepare(&SessionSpec {
+        session_dir: session.dir().to_owned(),
+        workspace: spec.workspace.clone(),
+        masks: withhold.masks(),
+        toolchains: toolchains.clone(),
+        cache_dir: Some(cache_dir),
+        limits: Limits::default(),
+        required: BTreeSet::new(),
+    });
+    let handles = match prepared {
+        Ok(handles) => handles,
+        Err(error) => {
+            // Nothing ran, so there is nothing to keep; the user is told why the walls could not be built.
+            let _discarded = workspace::discard(&mut session, &lock);
+            return Err(sandbox_failure(&error));
+        }
+    };
     let mode = match handles.workspace_mode {
         WorkspaceMode::Overlay => Mode::Overlay,
         WorkspaceMode::Copy => Mode::Copy,

@@ -135,9 +135,13 @@ fn random_u64() -> io::Result<u64> {
     random::<8>().map(u64::from_le_bytes)
 }
 
-/// Random bytes of the system.
+/// Random bytes of the system. The kernel's own: the crypto library's generator gathers jitter for some 20 ms before
+/// its first byte.
 pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0_u8; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random bytes"))?;
+    // The kernel gives up to 256 bytes at once or none.
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())? != N {
+        return Err(io::Error::other("no random bytes"));
+    }
     Ok(bytes)
 }

@@ -10,7 +10,7 @@ use nucleus_wire::control::{ApprovalMode, ApprovalView};
 use nucleus_wire::display::escape_short;
 
 use super::canonical::ApprovalRequest;
-use super::grant::{ApprovalKey, Claims, GrantError, Nonce, Token};
+use super::grant::{ApprovalKey, Claims, GrantError, Nonce, Token, random};
 use super::setup::ApprovalSetup;
 use super::state::{ApprovalState, DecideError, SettledAs};
 use crate::cancel::Cancel;
@@ -350,7 +350,7 @@ impl State {
     fn new_id(&self) -> Result<String, Unexpected> {
         loop {
             let mut bytes = [0_u8; ID_LEN];
-            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Unexpected::Random)?;
+            random(&mut bytes)?;
             let id: String = bytes
                 .iter()
                 .filter_map(|byte| ID_ALPHABET.get(usize::from(byte % 32)))

@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::digest::{Digest, hex, unhex};
 use crate::refusal::Unexpected;
@@ -15,6 +16,18 @@ use crate::refusal::Unexpected;
 const VERSION: &str = "ng1";
 const NONCE_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
+
+/// Random bytes of the kernel. The crypto library's own generator gathers jitter for some 20 ms before its first byte.
+///
+/// # Errors
+/// When the host gives no random numbers.
+pub(super) fn random<const N: usize>(bytes: &mut [u8; N]) -> Result<(), Unexpected> {
+    // The kernel gives up to 256 bytes at once or none.
+    match getrandom(bytes, GetRandomFlags::empty()) {
+        Ok(given) if given == N => Ok(()),
+        _ => Err(Unexpected::Random),
+    }
+}
 
 /// The key that grants of one task are made with.
 pub struct ApprovalKey(hmac::Key);
@@ -26,7 +39,7 @@ impl ApprovalKey {
     /// When the host gives no random numbers.
     pub fn generate() -> Result<Self, Unexpected> {
         let mut bytes = [0; KEY_BYTES];
-        rand::fill(&mut bytes).map_err(|_| Unexpected::Random)?;
+        random(&mut bytes)?;
         Ok(Self::from_bytes(&bytes))
     }
 
@@ -65,7 +78,7 @@ pub struct Nonce([u8; NONCE_BYTES]);
 impl Nonce {
     pub(crate) fn random() -> Result<Self, Unexpected> {
         let mut bytes = [0; NONCE_BYTES];
-        rand::fill(&mut bytes).map_err(|_| Unexpected::Random)?;
+        random(&mut bytes)?;
         Ok(Self(bytes))
     }
 
