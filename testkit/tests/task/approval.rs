@@ -63,7 +63,7 @@ fn a_request_is_granted_once_and_asked_again() {
         terminal.enter("no use a branch\n");
         let outcome = terminal.outcome().expect_code(0);
         assert_eq!(host.read("ran.txt").as_deref(), Some("ran\nran\n"), "{outcome}");
-        assert!(outcome.says("use a branch"), "the agent is told why: {outcome}");
+        assert!(outcome.says("Their words: \"use a branch\"."), "the agent is told why: {outcome}");
         assert!(outcome.says(&format!("{third}: refused")), "{outcome}");
         let granted = story(&host).iter().filter(|entry| *entry == "granted").count();
         assert_eq!(granted, 2, "{:?}\n{outcome}", story(&host));
