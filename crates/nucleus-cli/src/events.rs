@@ -1,6 +1,7 @@
 //! The loop of `nucleus run`: proxy's lines, the user's keys and signals meet here.
 
 use std::collections::VecDeque;
+use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ use crate::screen::Screen;
 
 /// How often the screen says what still runs.
 const TICK: Duration = Duration::from_secs(1);
+/// Most text kept back while a question is on screen, in bytes.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+/// What a line of the feed counts for.
+const FEED_BYTES: usize = 512;
 
 /// Something happened.
 #[derive(Debug)]
@@ -43,10 +48,34 @@ pub(crate) struct EventLoop {
     prompt: Option<Prompt>,
     pending: VecDeque<ApprovalView>,
     asked: Option<String>,
+    kept: Kept,
     interrupts: u32,
     reader_gone: bool,
     sender: Sender<Event>,
     events: Receiver<Event>,
+}
+
+/// What came while a question was on screen.
+#[derive(Debug, Default)]
+struct Kept {
+    messages: Vec<FromProxy>,
+    bytes: usize,
+    left_out: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, message: FromProxy) {
+        let size = match &message {
+            FromProxy::Output { text, .. } => text.len(),
+            _ => FEED_BYTES,
+        };
+        if self.bytes.saturating_add(size) > KEPT_BYTES_MAX {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(size);
+        self.messages.push(message);
+    }
 }
 
 impl EventLoop {
@@ -82,6 +111,7 @@ impl EventLoop {
             prompt,
             pending: VecDeque::new(),
             asked: None,
+            kept: Kept::default(),
             interrupts: 0,
             reader_gone: false,
             sender,
@@ -133,12 +163,14 @@ impl EventLoop {
         }
         match message {
             FromProxy::Finished(summary) => {
+                self.release();
                 if let Output::Screen(screen) = &mut self.output {
                     screen.summary(&summary);
                 }
                 return Some(Ok(*summary));
             }
             FromProxy::Failed(failure) => {
+                self.release();
                 if let Output::Screen(screen) = &mut self.output {
                     screen.close();
                 }
@@ -160,12 +192,45 @@ impl EventLoop {
                 self.pending.retain(|view| view.id != id);
                 if self.asked.as_deref() == Some(id.as_str()) {
                     self.asked = None;
+                    self.release();
                 }
                 self.ask_next();
+            }
+            shown if self.asked.is_some() && self.follows_the_question(&shown) => {
+                self.kept.keep(shown)
             }
             shown => self.show(&shown),
         }
         None
+    }
+
+    /// Whether a message would be shown below the question. Nothing may be: the payload knows the id of its request,
+    /// and could scroll the question away and print one of its own in its place.
+    fn follows_the_question(&self, message: &FromProxy) -> bool {
+        let to_screen = matches!(self.output, Output::Screen(_));
+        let to_terminal = match message {
+            FromProxy::Output { stream, .. } if stream != "stderr" => {
+                std::io::stdout().is_terminal()
+            }
+            _ => std::io::stderr().is_terminal(),
+        };
+        to_screen && to_terminal
+    }
+
+    /// Shows what was kept back.
+    fn release(&mut self) {
+        let kept = std::mem::take(&mut self.kept);
+        for message in &kept.messages {
+            self.show(message);
+        }
+        if kept.left_out > 0
+            && let Output::Screen(screen) = &mut self.output
+        {
+            screen.say(&format!(
+                "… {} more pieces of output came while the question waited",
+                kept.left_out
+            ));
+        }
     }
 
     fn show(&mut self, message: &FromProxy) {
@@ -215,6 +280,7 @@ impl EventLoop {
             }
         };
         self.asked = None;
+        self.release();
         // If the proxy is gone, its closed end is the next event and ends the loop.
         let _gone = self.proxy.send(&decision);
     }
