@@ -13,5 +13,7 @@ mod files;
 mod kernel;
 #[path = "catalogue/processes.rs"]
 mod processes;
+#[path = "catalogue/redteam.rs"]
+mod redteam;
 #[path = "catalogue/secrets.rs"]
 mod secrets;

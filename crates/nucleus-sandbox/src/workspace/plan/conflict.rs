@@ -25,6 +25,8 @@ pub(crate) struct Host<'a> {
     path: &'a Path,
     baseline: &'a Baseline,
     dev: u64,
+    /// What the repository's configuration has git run.
+    obeyed: Vec<TreePath>,
     /// State of each path at the start, in copy mode.
     manifest: Option<BTreeMap<TreePath, Pair>>,
     /// Names that existed at the start, when a walk recorded them.
@@ -39,8 +41,10 @@ impl<'a> Host<'a> {
             Mode::Overlay => None,
             Mode::Copy => Some(copy::manifest(session)?),
         };
+        let tree = Tree::open(&meta.workspace).at(Doing::Read, &meta.workspace)?;
         Ok(Self {
-            tree: Tree::open(&meta.workspace).at(Doing::Read, &meta.workspace)?,
+            obeyed: git::obeyed_in(&tree, &meta.workspace).at(Doing::Read, &meta.workspace)?,
+            tree,
             result: Tree::open(&result).at(Doing::Read, &result)?,
             path: &meta.workspace,
             baseline: &meta.baseline,
@@ -64,6 +68,12 @@ impl<'a> Host<'a> {
     /// Target of a link the task left.
     pub(crate) fn result_link(&self, path: &TreePath) -> Result<OsString, WorkspaceError> {
         self.result.link(path).at(Doing::Read, &self.path.join(path.as_path()))
+    }
+
+    /// Whether git runs or reads a file because the repository's configuration, which no task can change, names it or
+    /// a directory above it.
+    pub(super) fn is_obeyed(&self, path: &TreePath) -> bool {
+        self.obeyed.iter().any(|named| path.is_within(named))
     }
 
     /// Whether a directory holds what makes it a repository to git, here or as the task left it.

@@ -33,6 +33,9 @@ impl Holder<'_> {
         if git::unit_of(path).is_some() || is_of_bare_repository(change, host)? {
             return Ok(Some(HoldReason::NestedRepository));
         }
+        if change.node != NodeKind::Directory && host.is_obeyed(path) {
+            return Ok(Some(HoldReason::GitTrusted));
+        }
         if self.policy_file.as_ref().is_some_and(|p| p == path || p.is_within(path))
             && !is_plain_dir(change)
         {

@@ -1,0 +1,262 @@
+//! Ways in that were found by attacking the whole: each was open once.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use testkit::host::{Account, Host, Outcome, programs};
+
+use crate::attempt::{call, own_shell, script};
+
+/// Runs shell text as the user of the host in a directory.
+fn at(host: &Host, dir: &Path, text: &str) -> Outcome {
+    let mut command = host.account().command(Path::new("/bin/sh"));
+    command.args(["-c", text]).current_dir(dir).stdin(Stdio::null()).env("HOME", host.home());
+    Outcome::of(&mut command)
+}
+
+#[test]
+fn row_18_a_repository_without_the_name_of_one_is_held() {
+    let Some(bins) = programs("row_18_bare") else { return };
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        let canary = host.workspace().join("executed");
+        let make = |dir: &str| {
+            format!(
+                "mkdir -p {dir}/objects {dir}/refs && echo 'ref: refs/heads/main' > {dir}/HEAD && echo plain > {dir}/notes.txt && \
+                 printf '[core]\\n\\trepositoryformatversion = 0\\n\\tbare = false\\n\\tworktree = .\\n\\tfsmonitor = \"touch {}; false\"\\n' > {dir}/config",
+                canary.display()
+            )
+        };
+        at(&host, &host.workspace(), &make("control")).expect_code(0);
+        at(&host, &host.workspace().join("control"), "git status");
+        assert!(
+            canary.exists(),
+            "git of this host obeys no such repository: the test shows nothing"
+        );
+        std::fs::remove_file(&canary).unwrap();
+        std::fs::remove_dir_all(host.workspace().join("control")).unwrap();
+
+        let outcome = host.run(&["sh", "-c", &make("data")]).expect_code(0);
+        at(&host, &host.workspace().join("data"), "git status");
+        assert!(!canary.exists(), "as {account:?}: {outcome}");
+        assert_eq!(
+            host.read("data/notes.txt").as_deref(),
+            Some("plain\n"),
+            "as {account:?}: {outcome}"
+        );
+        for name in ["HEAD", "config"] {
+            assert_eq!(host.read(&format!("data/{name}")), None, "as {account:?}: {outcome}");
+            assert!(
+                outcome.says(&format!("data/{name} (a repository that the task made or changed)")),
+                "as {account:?}: {outcome}"
+            );
+        }
+    }
+}
+
+#[test]
+fn row_18_what_git_obeys_in_a_repository_without_the_name_is_held() {
+    let Some(bins) = programs("row_18_bare_config") else { return };
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        for file in ["HEAD", "config", "refs/heads/main", "description"] {
+            host.file(&format!("fixture.git/{file}"), "as it was\n");
+        }
+        let text = "cd fixture.git && mkdir hooks && for f in config hooks/post-receive commondir description; do echo changed > $f; done";
+        let outcome = host.run(&["sh", "-c", text]).expect_code(0);
+        assert_eq!(
+            host.read("fixture.git/config").as_deref(),
+            Some("as it was\n"),
+            "as {account:?}: {outcome}"
+        );
+        for name in ["hooks/post-receive", "commondir"] {
+            assert_eq!(
+                host.read(&format!("fixture.git/{name}")),
+                None,
+                "as {account:?}: {outcome}"
+            );
+        }
+        assert_eq!(
+            host.read("fixture.git/description").as_deref(),
+            Some("changed\n"),
+            "as {account:?}: {outcome}"
+        );
+    }
+}
+
+#[test]
+fn row_01_a_link_that_leaves_through_a_link_is_held() {
+    let Some(bins) = programs("row_01_composed") else { return };
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        host.put(host.place(), "outside.txt", b"outside\n");
+        let text = "mkdir -p deep/er/still near && ln -s ../../../near deep/er/still/up && ln -s deep/er/still/up/../../outside.txt out";
+        // The control: these links do lead out.
+        at(&host, &host.workspace(), text).expect_code(0);
+        assert_eq!(host.read("out").as_deref(), Some("outside\n"), "the test shows nothing");
+        host.reset();
+
+        let outcome = host.run(&["sh", "-c", text]).expect_code(0);
+        assert!(
+            std::fs::symlink_metadata(host.workspace().join("out")).is_err(),
+            "as {account:?}: {outcome}"
+        );
+        assert!(
+            std::fs::symlink_metadata(host.workspace().join("deep/er/still/up")).is_ok(),
+            "as {account:?}: {outcome}"
+        );
+        assert!(
+            outcome.says("out (a link that leaves the workspace)"),
+            "as {account:?}: {outcome}"
+        );
+    }
+}
+
+#[test]
+fn row_19_files_that_tools_read_on_their_own_are_held() {
+    let Some(bins) = programs("row_19_names") else { return };
+    const NAMES: [&str; 14] = [
+        ".hg/hgrc",
+        ".helix/languages.toml",
+        ".gdbinit",
+        ".Rprofile",
+        ".ghci",
+        ".iex.exs",
+        ".pnp.cjs",
+        ".mise.local.toml",
+        ".agents/skills/x/SKILL.md",
+        "AGENTS.override.md",
+        "opencode.jsonc",
+        "sub/.claude-plugin/plugin.json",
+        ".github/hooks/pre.json",
+        ".cirrus.yml",
+    ];
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        let text = format!(
+            "for f in {} plain.txt; do mkdir -p $(dirname $f); echo x > $f; done",
+            NAMES.join(" ")
+        );
+        let outcome = host.run(&["sh", "-c", &text]).expect_code(0);
+        for name in NAMES {
+            assert_eq!(host.read(name), None, "{name} as {account:?}: {outcome}");
+        }
+        assert_eq!(host.read("plain.txt").as_deref(), Some("x\n"), "as {account:?}: {outcome}");
+    }
+}
+
+#[test]
+fn an_agent_cannot_spoil_the_next_session_by_its_home() {
+    let Some(bins) = programs("home_spoiled") else { return };
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        host.put(&host.home(), ".claude/CLAUDE.md", b"be kind\n");
+        let spoil = "cat ~/.claude/CLAUDE.md && mv ~/.claude ~/.old && mkdir -p ~/.claude/CLAUDE.md/x && chmod 0 ~/.claude/CLAUDE.md/x && echo spoiled";
+        let first = host.script(&script(vec![own_shell(spoil)]));
+        assert!(first.says("spoiled"), "{first}");
+        let second =
+            host.script(&script(vec![own_shell("cat ~/.claude/CLAUDE.md")])).expect_code(0);
+        assert!(second.says("be kind"), "as {account:?}: {second}");
+    }
+}
+
+#[test]
+fn row_34_files_without_number_leave_room_for_the_log() {
+    // Only root may mount a small file system there.
+    let Some(bins) = programs("row_34_files") else { return };
+    if !Account::all().contains(&Account::Root) {
+        return testkit::host::skip("row_34_files", "a small file system is mounted by root");
+    }
+    let host = Host::new(&bins, Account::Root);
+    host.put(&host.state(), "keep", b"");
+    let nucleus = host.command("nucleus");
+    let state = host.state().display().to_string();
+    // The number of files before the command is killed tells it from one that ran into the wall.
+    let many = "i=0; while :; do mkdir d$i && (cd d$i && seq 1 500 | xargs touch) || { echo the wall; sleep 60; }; i=$((i+1)); done";
+    let text = format!(
+        "mount -t tmpfs -o size=600m,nr_inodes=20000 tmpfs {state} && {} run --profile fix-issue --allow-local-driver -- sh -c '{many}'; \
+         echo ended; {} verify {state}/sessions/*/log.jsonl",
+        host.program("nucleus").display(),
+        host.program("nucleus-audit").display(),
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "timeout", "40", "sh", "-c", &text])
+        .env_clear()
+        .current_dir(host.workspace());
+    command
+        .envs(nucleus.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(Stdio::null());
+    let outcome = Outcome::of(&mut command);
+    assert!(outcome.says("ended"), "the command was not killed: {outcome}");
+    assert!(outcome.says("entries verified"), "{outcome}");
+}
+
+#[test]
+fn row_71_nothing_is_printed_below_a_question() {
+    const POLICY: &str = "[capabilities]\nread_files = \"always\"\nrun_bash = \"ask\"\n";
+    let Some(bins) = programs("row_71_imitated") else { return };
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        host.put(host.place(), "permissions.toml", POLICY.as_bytes());
+        let config = host.place().join("permissions.toml");
+        // The agent talks on while its request waits.
+        let talk =
+            "(while :; do echo IMITATED; sleep 0.02; done) > /proc/$PPID/fd/1 2>&1 & sleep 0.5";
+        let steps = script(vec![own_shell(talk), call("run", json!({"command": "true"}))]);
+        let mut terminal =
+            host.at_terminal(&host.script_command(&steps, &["--config", config.to_str().unwrap()]));
+        let question = terminal.read_until(" to approve once");
+        assert!(
+            question.contains("IMITATED"),
+            "the agent prints nothing: the test shows nothing\n{question}"
+        );
+        let id = question
+            .rsplit_once("  type ")
+            .unwrap()
+            .1
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .to_owned();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let screen = terminal.screen();
+        let below = screen.rsplit_once(" to approve once").unwrap().1;
+        assert!(!below.contains("IMITATED"), "as {account:?}: {screen}");
+        terminal.enter(&format!("{id}\n"));
+        let outcome = terminal.outcome().expect_code(0);
+        let below = outcome.stdout.rsplit_once(" to approve once").unwrap().1;
+        assert!(below.contains("IMITATED"), "what was kept back is lost: {outcome}");
+    }
+}
+
+#[test]
+fn row_17_files_that_the_repository_has_git_run_are_held() {
+    let Some(bins) = programs("row_17_named") else { return };
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        host.file("tools/hooks/pre-commit", "#!/bin/sh\nexit 0\n");
+        host.file("tools/clean.sh", "#!/bin/sh\ncat\n");
+        let configure = "git init -q . && git config core.hooksPath tools/hooks && git config filter.x.clean './tools/clean.sh %f'";
+        at(&host, &host.workspace(), configure).expect_code(0);
+        let text = "for f in tools/hooks/pre-commit tools/hooks/post-commit tools/clean.sh tools/other.sh; do echo evil > $f; done";
+        let outcome = host.run(&["sh", "-c", text]).expect_code(0);
+        for name in ["tools/hooks/pre-commit", "tools/hooks/post-commit", "tools/clean.sh"] {
+            assert_ne!(
+                host.read(name).as_deref(),
+                Some("evil\n"),
+                "{name} as {account:?}: {outcome}"
+            );
+            assert!(
+                outcome.says(&format!("{name} (git obeys this file)")),
+                "{name} as {account:?}: {outcome}"
+            );
+        }
+        assert_eq!(
+            host.read("tools/other.sh").as_deref(),
+            Some("evil\n"),
+            "as {account:?}: {outcome}"
+        );
+    }
+}
