@@ -24,7 +24,8 @@ const IDLE_MS: u64 = 3_000;
 const SETTLE: Duration = Duration::from_secs(1);
 /// The kernel's names of processes end after 15 bytes.
 const PROXY: &str = "nucleus-tool-pr";
-const LAUNCHER: &str = "nucleus-launche";
+/// The proxy executes itself again, as `/proc/self/exe`.
+const LAUNCHER: &str = "exe";
 
 /// A directory to work on, and state of its own.
 struct Place {
@@ -42,7 +43,7 @@ pub(super) fn session(bins: &Path, place: &Path, spawn: &Spawn) -> Result<Vec<Ro
     let steps = json!([
         repeat("ping", json!({}), READS),
         repeat("tools/call", call("read", json!({"path": FILE})), READS),
-        repeat("tools/call", call("run", json!({"command": ["true"]})), COMMANDS),
+        repeat("tools/call", call("run", json!({"argv": ["true"]})), COMMANDS),
         {"say": IDLE, "do": {"sleep": IDLE_MS}},
     ]);
     let ran = place.run_script(&steps)?;
@@ -218,7 +219,7 @@ fn listen(child: &mut Child) -> Result<(Vec<Value>, Option<Memory>), String> {
 /// Memory of the proxy that is a child of `nucleus`, and of the launcher that is a child of it.
 fn look(nucleus: u32) -> Option<Memory> {
     let proxy = child_of(nucleus, PROXY)?;
-    let launcher = child_of(proxy, LAUNCHER).or_else(|| child_of(proxy, PROXY))?;
+    let launcher = child_of(proxy, LAUNCHER)?;
     Some(Memory { proxy: usage(proxy)?, launcher: usage(launcher)? })
 }
 
