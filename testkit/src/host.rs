@@ -238,7 +238,7 @@ impl Host {
     /// Forgets everything: an empty workspace and a home without state.
     pub fn reset(&self) {
         for dir in [self.home(), self.workspace()] {
-            remove_tree(&dir);
+            remove_tree(&dir).expect("an emptied directory");
             std::fs::create_dir(&dir).expect("a directory");
             self.own(&dir);
         }
@@ -273,10 +273,17 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // An overlay leaves a directory that its own owner cannot enter; what still stays is removed with the place.
+        let _removed = remove_tree(&self.home());
+    }
+}
+
 /// Removes a tree, directories closed to their owner included.
-fn remove_tree(dir: &Path) {
+fn remove_tree(dir: &Path) -> std::io::Result<()> {
     if std::fs::remove_dir_all(dir).is_ok() {
-        return;
+        return Ok(());
     }
     let mut open = vec![dir.to_path_buf()];
     while let Some(next) = open.pop() {
@@ -284,5 +291,5 @@ fn remove_tree(dir: &Path) {
         let entries = std::fs::read_dir(&next).into_iter().flatten().filter_map(Result::ok);
         open.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
     }
-    std::fs::remove_dir_all(dir).expect("an emptied directory");
+    std::fs::remove_dir_all(dir)
 }
