@@ -66,6 +66,8 @@ pub enum Action {
         /// How many times.
         times: u32,
     },
+    /// Bytes of the agent's own making to the door, as one line; the result is the line that answers.
+    Frame(RawFrame),
     /// A command of the agent's own built-in shell, in its pod.
     Shell(String),
     /// A request body posted to the model gate.
@@ -83,6 +85,44 @@ pub enum Action {
     Connect(String),
     /// A pause in milliseconds.
     Sleep(u64),
+}
+
+/// A line that need not be a message: `before`, then `fill` so many `times`, then `after`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawFrame {
+    /// The beginning.
+    pub before: String,
+    /// What is repeated.
+    #[serde(default)]
+    pub fill: String,
+    /// How often.
+    #[serde(default)]
+    pub times: usize,
+    /// The end.
+    #[serde(default)]
+    pub after: String,
+    /// Two bytes that no UTF-8 text holds come before the end.
+    #[serde(default)]
+    pub not_utf8: bool,
+}
+
+impl RawFrame {
+    /// A line that is all `text`.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { before: text.into(), ..Self::default() }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.before.clone().into_bytes();
+        bytes.extend(self.fill.as_bytes().repeat(self.times));
+        if self.not_utf8 {
+            bytes.extend([0xff, 0xfe]);
+        }
+        bytes.extend(self.after.as_bytes());
+        bytes
+    }
 }
 
 impl Script {

@@ -70,7 +70,11 @@ impl CliFailure {
 
     /// The text for standard error.
     pub(crate) fn render(&self) -> String {
-        let mut text = format!("nucleus: {}\n", self.message);
+        let mut text = match self.message.lines().count() {
+            0 | 1 => format!("nucleus: {}\n", self.message),
+            // Errors of a file, each with its place at the beginning of the line.
+            errors => format!("nucleus: {errors} errors, nothing was run\n{}\n", self.message),
+        };
         if let Some(hint) = &self.hint {
             for line in hint.lines() {
                 text.push_str("  ");

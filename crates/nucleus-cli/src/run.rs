@@ -8,7 +8,7 @@ use nucleus_wire::control::{
     ApprovalMode, FailureClass, ModelUpstream, Payload, PolicySource, PolicyText, Summary,
     TaskSpec, ToProxy,
 };
-use nucleus_wire::profile;
+use nucleus_wire::{permissions, profile};
 
 use crate::agent;
 use crate::args::{Agent, RunArgs};
@@ -24,7 +24,9 @@ use crate::state::{State, new_session_id};
 
 /// The provider's own origin.
 const ANTHROPIC: &str = "https://api.anthropic.com";
-/// Largest policy, script or price file read, in bytes.
+/// How much of a policy file is read, in bytes: more than one may have, so that its parser says so.
+const POLICY_BYTES_READ: u64 = 1024 * 1024;
+/// Largest script, in bytes.
 const TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Largest key file read, in bytes.
 const KEY_BYTES_MAX: u64 = 16 * 1024;
@@ -138,13 +140,13 @@ fn payload(args: &RunArgs, env: &Environment, config: &Config) -> Result<Payload
 
 fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
     if let Some(path) = &args.config {
-        let text = read_text(path, TEXT_BYTES_MAX)?;
-        let absolute = std::path::absolute(path).ok();
-        return Ok(PolicySource::File(PolicyText {
-            name: path.display().to_string(),
-            path: absolute,
-            text,
-        }));
+        let remedy = "name a permissions.toml, or choose a profile: --profile NAME (see `nucleus profiles`)";
+        let bytes = read_start(path, POLICY_BYTES_READ).map_err(|failure| failure.hint(remedy))?;
+        let name = path.display().to_string();
+        // The enforcement side parses it again; here the user hears about it before anything else is asked.
+        permissions::parse(&name, &bytes).map_err(|errors| CliFailure::policy(errors.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|error| CliFailure::policy(format!("{name}: {error}")))?;
+        return Ok(PolicySource::File(PolicyText { name, path: std::path::absolute(path).ok(), text }));
     }
     let name = args
         .profile
@@ -244,21 +246,24 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, CliFailur
 }
 
 fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
+    let bytes = read_start(path, bytes_max.saturating_add(1))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
+        return Err(CliFailure::usage(format!("{} is larger than {bytes_max} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// The first bytes of a regular file. A FIFO is not waited for.
+fn read_start(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
     use std::io::Read;
-    let failed = |error: std::io::Error| {
-        CliFailure::usage(format!("cannot read {}: {error}", path.display()))
-    };
-    let file = std::fs::File::open(path).map_err(failed)?;
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = |error: std::io::Error| CliFailure::usage(format!("cannot read {}: {error}", path.display()));
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = std::fs::File::options().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(CliFailure::usage(format!("{} is not a regular file", path.display())));
     }
     let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
-        return Err(CliFailure::usage(format!(
-            "{} is larger than {bytes_max} bytes",
-            path.display()
-        )));
-    }
+    file.take(bytes_max).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }

@@ -109,7 +109,7 @@ fn open(args: &SessionArgs, env: &Environment) -> Result<(Session, Lock), CliFai
     let state = State::open(env)?;
     let session = match &args.session {
         Some(id) => {
-            workspace::find(&state.dir, id).map_err(|error| CliFailure::usage(error.to_string()))?
+            workspace::find(&state.dir, id).map_err(|error| failed(&error))?
         }
         None => {
             let here = std::env::current_dir()
@@ -122,7 +122,7 @@ fn open(args: &SessionArgs, env: &Environment) -> Result<(Session, Lock), CliFai
             )?
         }
     };
-    let lock = session.lock().map_err(|error| CliFailure::usage(error.to_string()))?;
+    let lock = session.lock().map_err(|error| failed(&error))?;
     Ok((session, lock))
 }
 
@@ -227,7 +227,15 @@ fn show_report(session: &Session, report: &ApplyReport, as_json: bool) {
 }
 
 fn failed(error: &workspace::WorkspaceError) -> CliFailure {
-    CliFailure::unavailable(error.to_string())
+    use workspace::WorkspaceError as Error;
+    match error {
+        Error::UnknownSession { .. }
+        | Error::AmbiguousSession { .. }
+        | Error::BadSessionId { .. }
+        | Error::Running { .. }
+        | Error::Over { .. } => CliFailure::usage(error.to_string()),
+        _ => CliFailure::unavailable(error.to_string()),
+    }
 }
 
 fn print(text: String) {

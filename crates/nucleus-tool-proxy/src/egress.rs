@@ -90,7 +90,7 @@ pub(crate) fn model_gate(
 ) -> Result<Arc<ModelGate>, Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure {
         class: FailureClass::Usage,
-        message: format!("model upstream: {error}"),
+        message: error.to_string(),
         hint: None,
     };
     let origin = Origin::parse(&upstream.base_url).map_err(|error| usage(&error))?;

@@ -1,12 +1,13 @@
 //! The envelope of a task: the operator's policy, the administrator's ceiling, and what the repository adds.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use lattice_guard::{Classifier, Envelope, GateMode, GrantAuthority, Name, Permissions};
 use nucleus_wire::config::AdminConfig;
 use nucleus_wire::control::{Failure, FailureClass, PolicySource, TaskSpec};
-use nucleus_wire::permissions::{self, Defaults};
+use nucleus_wire::permissions::{self, BudgetLimit, Defaults};
 use nucleus_wire::profile;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 
@@ -68,9 +69,16 @@ fn operator_policy(spec: &TaskSpec, started_ms: u64) -> Result<(String, Permissi
         }
         PolicySource::File(file) => {
             let policy = permissions::parse(&file.name, &file.text).map_err(|errors| policy_failure(&errors))?;
+            policy.refuse_unmeasured(&measured(spec)).map_err(|errors| policy_failure(&errors))?;
             Ok((file.name.clone(), policy.envelope(started_ms, &defaults)))
         }
     }
+}
+
+/// Limits that something on this task's route counts: the model gate counts tokens, where there is one.
+fn measured(spec: &TaskSpec) -> BTreeSet<BudgetLimit> {
+    let tokens = spec.model.iter().flat_map(|_| [BudgetLimit::InputTokens, BudgetLimit::OutputTokens]);
+    std::iter::once(BudgetLimit::Cost).chain(tokens).collect()
 }
 
 fn defaults(spec: &TaskSpec) -> Result<Defaults, Failure> {

@@ -37,6 +37,21 @@ impl DoorClient {
         Ok(client)
     }
 
+    /// Sends a line as it is and returns the next response, whatever it answers.
+    ///
+    /// # Errors
+    /// As [`DoorClient::request`].
+    pub fn exchange(&mut self, line: &[u8]) -> std::io::Result<Value> {
+        self.stdin.write_all(line)?;
+        self.stdin.write_all(b"\n")?;
+        loop {
+            let message = self.receive()?;
+            if message.get("method").is_none() {
+                return Ok(message);
+            }
+        }
+    }
+
     /// Sends a request and returns the whole response object, passing over notifications.
     ///
     /// # Errors
@@ -46,11 +61,7 @@ impl DoorClient {
         let id = self.next_id;
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
         loop {
-            let mut line = String::new();
-            if self.stdout.read_line(&mut line)? == 0 {
-                return Err(Error::new(ErrorKind::UnexpectedEof, "the door closed"));
-            }
-            let message: Value = serde_json::from_str(&line)?;
+            let message = self.receive()?;
             if message.get("id").and_then(Value::as_u64) == Some(id) {
                 return Ok(message);
             }
@@ -64,6 +75,14 @@ impl DoorClient {
     pub fn close(mut self) -> std::io::Result<()> {
         drop(self.stdin);
         self.child.wait().map(|_status| ())
+    }
+
+    fn receive(&mut self) -> std::io::Result<Value> {
+        let mut line = String::new();
+        if self.stdout.read_line(&mut line)? == 0 {
+            return Err(Error::new(ErrorKind::UnexpectedEof, "the door closed"));
+        }
+        Ok(serde_json::from_str(&line)?)
     }
 
     fn send(&mut self, message: &Value) -> std::io::Result<()> {

@@ -29,6 +29,7 @@ pub(super) fn perform(action: &Action, client: &mut Option<DoorClient>) -> std::
             Ok(tool_result(&response))
         }
         Action::Repeat { method, params, times } => repeat(door(client)?, method, params, *times),
+        Action::Frame(frame) => Ok(frame_result(&door(client)?.exchange(&frame.bytes())?)),
         Action::Shell(text) => Ok(shell(text)),
         Action::Model(body) => Ok(post_model(body)),
         Action::Gate { method, path } => Ok(http(method, path, "")),
@@ -54,6 +55,7 @@ pub(super) fn describe(action: &Action) -> String {
     match action {
         Action::Tool { name, args } => cut(&format!("{name} {args}")),
         Action::Repeat { method, params, times } => cut(&format!("{times} times {method} {params}")),
+        Action::Frame(frame) => cut(&format!("frame of {} bytes: {}", frame.bytes().len(), frame.before)),
         Action::Shell(text) => format!("own shell: {text}"),
         Action::Model(_) => "model request".to_owned(),
         Action::Gate { method, path } => format!("gate {method} {path}"),
@@ -71,6 +73,15 @@ fn cut(line: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// The answer to a line, with the code and the id of a protocol error.
+fn frame_result(response: &Value) -> (Ending, String) {
+    let member = |name: &str| response.pointer(name).cloned().unwrap_or_default();
+    match response.get("error") {
+        Some(_) => (Ending::Refused, format!("error {} for {}: {}", member("/error/code"), member("/id"), member("/error/message"))),
+        None => tool_result(response),
+    }
 }
 
 fn tool_result(response: &Value) -> (Ending, String) {

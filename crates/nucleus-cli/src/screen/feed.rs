@@ -27,10 +27,10 @@ pub(super) fn line(style: Style, event: &FeedEvent) -> String {
     let detail = detail(event);
     let time = event.duration_ms.map(duration).unwrap_or_default();
     let result_columns =
-        detail.chars().count().saturating_add(time.chars().count()).saturating_add(1);
+        detail.chars().count().saturating_add(time.chars().count()).saturating_add(2);
     let room = target_room(style, result_columns.max(RESULT_COLUMNS));
     let target = if style.cuts() { cut(&target, room) } else { target };
-    let gap = RESULT_COLUMNS.saturating_sub(detail.chars().count());
+    let gap = RESULT_COLUMNS.saturating_sub(detail.chars().count()).max(time.chars().count().saturating_add(2));
     let line = if time.is_empty() {
         format!("{head} {target:<room$}  {}", style.paint(Tone::Dim, &detail))
     } else {
@@ -68,11 +68,13 @@ fn target_room(style: Style, result_columns: usize) -> usize {
 }
 
 fn detail(event: &FeedEvent) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    parts.extend(event.rule.as_deref());
-    // A fault without words of its own carries its code twice.
-    parts.extend(event.detail.as_deref().filter(|detail| event.rule.as_deref() != Some(*detail)));
-    escape_short(&parts.join(" "), DETAIL_CHARS_MAX)
+    let (rule, detail) = (event.rule.as_deref(), event.detail.as_deref());
+    let text = match (event.status, rule, detail) {
+        (FeedStatus::Waiting, Some(rule), Some(detail)) => format!("{rule} {detail}"),
+        // Words say more than the code; some faults have only that.
+        (_, rule, detail) => detail.or(rule).unwrap_or_default().to_owned(),
+    };
+    escape_short(&text, DETAIL_CHARS_MAX)
 }
 
 fn mark(status: FeedStatus) -> (&'static str, Tone) {
