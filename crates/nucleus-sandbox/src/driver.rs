@@ -54,6 +54,9 @@ pub struct SessionHandles {
     pub workspace_mode: WorkspaceMode,
     /// Withheld paths of the workspace that are masked in tool pods.
     pub masked: usize,
+    /// Those of them that pods see as a copy without its credentials. [`SessionHandles::merged`] shows them whole, so
+    /// the file tools must not show them at all.
+    pub scrubbed: Vec<String>,
     /// The name service sockets of the tool pods, UDP and TCP, at `127.0.0.1:53` inside.
     pub dns: Option<(UdpSocket, TcpListener)>,
 }

@@ -290,6 +290,11 @@ impl Driver for LocalDriver {
             enforcement,
             workspace_mode,
             masked: masks.len(),
+            scrubbed: masks
+                .iter()
+                .filter(|mask| mask.reason == workspace::MaskReason::Credential)
+                .filter_map(|mask| mask.path.as_str().map(str::to_owned))
+                .collect(),
             dns: parts.dns(),
         })
     }

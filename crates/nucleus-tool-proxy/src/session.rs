@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lattice_guard::{IsolationLevel, Permissions};
+use lattice_guard::{Envelope, IsolationLevel, Models, PathPattern, PathRules, Permissions};
 use nucleus_log::{Keys, Origin, Writer};
 use nucleus_sandbox::toolchain::{self, HostEnv, Toolchain};
 use nucleus_sandbox::workspace::{self, Lock, Mode, Session, SessionSettings, WorkspaceError};
@@ -41,6 +41,34 @@ pub(crate) fn admit(spec: &TaskSpec) -> Result<workspace::Workspace, Failure> {
         message: refusal.to_string(),
         hint: None,
     })
+}
+
+/// Hides from the file tools, which act on the tree without masks, what pods see only without its credentials: git
+/// configurations with a token in the address of a remote.
+///
+/// # Errors
+/// A path that cannot be named in a rule; nothing may be read then.
+pub(crate) fn hide_scrubbed(envelope: &Envelope, scrubbed: &[String]) -> Result<Envelope, Failure> {
+    let patterns: Result<Vec<PathPattern>, _> = scrubbed.iter().map(|path| PathPattern::parse(&literal(path))).collect();
+    let patterns = patterns.map_err(|error| Failure {
+        class: FailureClass::Internal,
+        message: format!("a file with a credential cannot be withheld: {error}"),
+        hint: None,
+    })?;
+    let model = Models { visible: PathRules::except(patterns), ..Models::top() };
+    Ok(envelope.tighten(&Permissions { model, ..Permissions::top() }))
+}
+
+/// A pattern for one path of the workspace.
+fn literal(path: &str) -> String {
+    let mut pattern = String::from("/");
+    for c in path.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
 }
 
 /// Starts the driver and refuses what this host or this user does not allow, before anything is written.

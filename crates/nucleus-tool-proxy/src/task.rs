@@ -83,6 +83,7 @@ pub(crate) fn run(
     let driver = session::driver(&spec, envelope.permissions())?;
     let digest = cache_digest(&envelope)?;
     let mut session = session::open(&spec, &admitted, driver, &withhold, &digest)?;
+    let envelope = session::hide_scrubbed(&envelope, &session.handles.scrubbed)?;
 
     let principal = principal(&spec)?;
     let recorder = Recorder::new(Arc::clone(&session.writer), &principal);

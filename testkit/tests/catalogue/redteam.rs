@@ -260,3 +260,37 @@ fn row_17_files_that_the_repository_has_git_run_are_held() {
         );
     }
 }
+
+#[test]
+fn row_78_a_credential_in_the_repositorys_configuration_is_shown_by_no_tool() {
+    let Some(bins) = programs("row_78_remote") else { return };
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        let configure = "git init -q . && git config remote.origin.url https://user:canary-51c7@example.com/a.git";
+        at(&host, &host.workspace(), configure).expect_code(0);
+        assert!(
+            host.read(".git/config").unwrap().contains("canary-51c7"),
+            "the test shows nothing"
+        );
+        host.file("plain.txt", "marker\n");
+        let outcome = host.script(&script(vec![
+            call("read", json!({"path": ".git/config"})),
+            call("read", json!({"path": ".GIT/config"})),
+            call("grep", json!({"pattern": "example", "path": ".git"})),
+            call("grep", json!({"pattern": "canary-51c.", "path": "."})),
+            call("edit", json!({"path": ".git/config", "old_string": "canary", "new_string": "x"})),
+            call("run", json!({"command": "cat .git/config; mv .git moved; cat moved/config; git config --list"})),
+            call("read", json!({"path": "moved/config"})),
+            call("grep", json!({"pattern": "marker", "path": "."})),
+        ]));
+        assert!(!outcome.stdout.contains("canary-51c7"), "as {account:?}: {outcome}");
+        assert!(
+            outcome.says("https://example.com/a.git"),
+            "git still knows its remote, as {account:?}: {outcome}"
+        );
+        assert!(
+            outcome.says("plain.txt:1:marker"),
+            "other files are shown, as {account:?}: {outcome}"
+        );
+    }
+}
