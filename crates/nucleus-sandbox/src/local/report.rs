@@ -120,6 +120,14 @@ pub(super) fn explain(failure: Failure, session_dir: &Path) -> SandboxError {
     {
         return SandboxError::UserNamespaces { obstacle: Obstacle::AppArmor };
     }
+    // A clone of a host mount needs the right to mount: root of a container may lack it.
+    if failure.step == Step::Source && errno == Errno::PERM {
+        return SandboxError::UserNamespaces { obstacle: Obstacle::Refused };
+    }
+    // Root needs user namespaces too, for its id-mapped mounts, and the kernel says the same of them as of a full disk.
+    if errno == Errno::NOSPC && setting("user/max_user_namespaces") == Some(0) {
+        return SandboxError::UserNamespaces { obstacle: Obstacle::NoneAllowed };
+    }
     if errno == Errno::NOSPC && matches!(failure.step, Step::Overlay | Step::Make) {
         return SandboxError::NoSpace { path: session_dir.to_path_buf() };
     }
