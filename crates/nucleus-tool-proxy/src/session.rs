@@ -122,18 +122,16 @@ pub(crate) fn open(
     let (mut session, lock) =
         Session::create(&spec.state_dir, &spec.session, admitted, settings).map_err(|error| workspace_failure(&error))?;
     withhold.save(session.dir()).map_err(|error| io_failure("the session", &error))?;
-    let writer = log(&spec.state_dir, &session)?;
-    let toolchains = toolchain::discover(&HostEnv { vars: spec.host_env.clone(), workspace: spec.workspace.clone() });
-    let cache_dir = cache(&spec.state_dir, &spec.workspace, policy_digest)?;
-    let prepared = driver.prepare(&SessionSpec {
-        session_dir: session.dir().to_owned(),
-        workspace: spec.workspace.clone(),
-        masks: withhold.masks(),
-        toolchains: toolchains.clone(),
-        cache_dir: Some(cache_dir),
-        limits: Limits::default(),
-        required: BTreeSet::new(),
-    });
+    let (writer, toolchains, prepared) = std::thread::scope(|scope| {
+        // A new log waits for the disk, new walls for the kernel: neither for the other.
+        let log = scope.spawn(|| log(&spec.state_dir, &session));
+        let walls = walls(spec, &driver, withhold, &session, policy_digest);
+        let log = log.join().unwrap_or_else(|_| {
+            Err(Failure { class: FailureClass::Internal, message: "making the log panicked".to_owned(), hint: None })
+        });
+        let (toolchains, prepared) = walls?;
+        Ok::<_, Failure>((log?, toolchains, prepared))
+    })?;
     let handles = match prepared {
         Ok(handles) => handles,
         Err(error) => {
@@ -149,6 +147,28 @@ pub(crate) fn open(
     let ids = if mode == Mode::Overlay { handles.ids.disk_map() } else { None };
     session.set_mode(&lock, mode, ids).map_err(|error| workspace_failure(&error))?;
     Ok(TaskSession { session, lock, writer, driver, handles, toolchains })
+}
+
+/// Finds what the pods get beside the workspace, and builds the walls.
+fn walls(
+    spec: &TaskSpec,
+    driver: &LocalDriver,
+    withhold: &Withhold,
+    session: &Session,
+    policy_digest: &str,
+) -> Result<(Vec<Toolchain>, Result<SessionHandles, SandboxError>), Failure> {
+    let toolchains = toolchain::discover(&HostEnv { vars: spec.host_env.clone(), workspace: spec.workspace.clone() });
+    let cache_dir = cache(&spec.state_dir, &spec.workspace, policy_digest)?;
+    let prepared = driver.prepare(&SessionSpec {
+        session_dir: session.dir().to_owned(),
+        workspace: spec.workspace.clone(),
+        masks: withhold.masks(),
+        toolchains: toolchains.clone(),
+        cache_dir: Some(cache_dir),
+        limits: Limits::default(),
+        required: BTreeSet::new(),
+    });
+    Ok((toolchains, prepared))
 }
 
 /// The exact environment of tool pods: toolchains first, then the base system, nothing of the host's own.
