@@ -109,10 +109,11 @@ pub(crate) fn run(
         began,
     };
     let (sender, events) = channel();
-    listen(reader, &task, sender.clone())?;
+    let stop = Cancel::new();
+    listen(reader, &task, sender.clone(), stop.clone())?;
     let caller = Caller::new(channel_of(&task.spec.payload), principal);
     let started = match task.spec.payload.clone() {
-        Payload::Command { argv } => start_command(&task, argv, &caller, &name, notes),
+        Payload::Command { argv } => start_command(&task, argv, &caller, &stop, &name, notes),
         Payload::Agent { .. } => agent_pod::prepare(&task, model_key, &mut notes).and_then(|launch| {
             announce(&task, &name, notes);
             start_agent(&mut task, launch, &caller)
@@ -140,14 +141,22 @@ fn start_command(
     task: &Task,
     argv: Vec<String>,
     caller: &Caller,
+    stop: &Cancel,
     name: &str,
     notes: Vec<String>,
 ) -> Result<Running, Failure> {
     announce(task, name, notes);
     let timeout_ms = task.spec.timeout_s.map(|seconds| seconds.saturating_mul(1_000));
     let mut ticket = loop {
-        match task.executor.command(argv.clone(), timeout_ms, caller, &Cancel::new()) {
+        match task.executor.command(argv.clone(), timeout_ms, caller, stop) {
             Ok(ticket) => break ticket,
+            Err(_) if stop.is_cancelled() => {
+                return Err(Failure {
+                    class: FailureClass::Interrupted,
+                    message: "interrupted before the command began; nothing was run".to_owned(),
+                    hint: None,
+                });
+            }
             // The human has not answered yet: ask again until the request is decided or expires.
             Err(result) if matches!(result.ending, CallEnding::ApprovalRequired { id: Some(_), .. }) => {}
             Err(result) => return Err(session::command_refused(&result, name)),
@@ -259,7 +268,7 @@ fn until_end(task: &Task, events: &Receiver<TaskEvent>) -> Ending {
 }
 
 /// Decisions go straight to the book, so that a call that waits for one is not behind anything else.
-fn listen(reader: BufReader<UnixStream>, task: &Task, sender: Sender<TaskEvent>) -> Result<(), Failure> {
+fn listen(reader: BufReader<UnixStream>, task: &Task, sender: Sender<TaskEvent>, stop: Cancel) -> Result<(), Failure> {
     let sandbox = task.executor.sandbox().clone();
     let (messages, inbox) = channel();
     control::listen(reader, messages, |message| message).map_err(|error| session::io_failure("listening", &error))?;
@@ -273,6 +282,7 @@ fn listen(reader: BufReader<UnixStream>, task: &Task, sender: Sender<TaskEvent>)
                         let _late = sandbox.approvals().decide(&id, approve, reason.as_deref());
                     }
                     FromUser::Interrupt | FromUser::Gone => {
+                        stop.cancel();
                         if sender.send(TaskEvent::Stop).is_err() {
                             return;
                         }
