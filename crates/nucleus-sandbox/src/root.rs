@@ -1,7 +1,7 @@
 //! The new root of a holder: only what the plan names, put together on an empty file system and then
 //! made the root of the mount namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -216,6 +216,7 @@ fn place(
                 let (open, tree) = staged.split(top, source.tree, inside)?;
                 attach(tree.as_fd(), top, inside, true)?;
                 root.merged = Some(open);
+                pin(root.directory.as_fd(), inside, covers)?;
                 staged.mask(root.directory.as_fd(), inside, covers, source.copies)?;
             } else {
                 attach(source.tree.as_fd(), top, inside, *directory)?;
@@ -349,6 +350,34 @@ impl Staged {
         mount::detach(STAGING).map_err(at(Step::Place, STAGING))?;
         remove(top, STAGING, AtFlags::REMOVEDIR)
     }
+}
+
+/// Makes every directory above a withheld path a mount point, which cannot be renamed. Else a pod could give the path
+/// another name, and the rules of the file tools, which see it without its mask, go by names. An overlay refuses such
+/// renames by itself.
+fn pin(top: BorrowedFd<'_>, inside: &str, covers: &[Cover]) -> Built<()> {
+    if off(Weak::Masks) {
+        return Ok(());
+    }
+    let workspace = locate(top, inside, true)?;
+    let above: BTreeSet<&Path> = covers
+        .iter()
+        .flat_map(|cover| Path::new(&cover.path).ancestors().skip(1))
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    // In order of their names, parents come before what lies in them.
+    for path in above {
+        let path = path.to_string_lossy();
+        let failed = || at(Step::Mask, path.as_ref());
+        let directory = match open_beneath(workspace.as_fd(), &path) {
+            Ok(directory) => directory,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed()(error)),
+        };
+        let tree = mount::clone_tree_at(directory.as_fd(), Path::new("")).map_err(failed())?;
+        mount::attach(tree.as_fd(), directory.as_fd(), "").map_err(failed())?;
+    }
+    Ok(())
 }
 
 fn clone_mask(top: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {

@@ -294,3 +294,33 @@ fn row_78_a_credential_in_the_repositorys_configuration_is_shown_by_no_tool() {
         );
     }
 }
+
+#[test]
+fn a_withheld_path_keeps_its_name_where_the_workspace_is_copied() {
+    const POLICY: &str = "[capabilities]\nread_files = \"always\"\nrun_bash = \"low_risk\"\n[paths]\nblocked = [\"sec/**\"]\n";
+    let Some(bins) = programs("copy_rename") else { return };
+    // An ordinary user cannot overlay a workspace of another group; only root can make one here.
+    for account in Account::all().into_iter().filter(|account| account.other_ids().is_some()) {
+        let host = Host::new(&bins, account);
+        host.put(host.place(), "permissions.toml", POLICY.as_bytes());
+        let config = host.place().join("permissions.toml");
+        let configure = "git init -q . && git config remote.origin.url https://user:canary-51c7@example.com/a.git";
+        at(&host, &host.workspace(), configure).expect_code(0);
+        host.file("sec/deep/plain.txt", "canary-51c7\n");
+        host.file("open/plain.txt", "seen\n");
+        std::os::unix::fs::chown(host.workspace(), None, Some(12_345)).unwrap();
+        let steps = vec![
+            call(
+                "run",
+                json!({"command": "mv .git g; mv sec s; mv sec/deep d; mv open o; cat o/plain.txt"}),
+            ),
+            call("read", json!({"path": "g/config"})),
+            call("read", json!({"path": "s/deep/plain.txt"})),
+            call("read", json!({"path": "d/plain.txt"})),
+        ];
+        let outcome = host.script_with(&script(steps), &["--config", config.to_str().unwrap()]);
+        assert!(outcome.says("workspace copy"), "not copied: the test shows nothing, {outcome}");
+        assert!(outcome.says("seen"), "other directories can be renamed: {outcome}");
+        assert!(!outcome.stdout.contains("canary-51c7"), "as {account:?}: {outcome}");
+    }
+}
