@@ -140,13 +140,20 @@ fn payload(args: &RunArgs, env: &Environment, config: &Config) -> Result<Payload
 
 fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
     if let Some(path) = &args.config {
-        let remedy = "name a permissions.toml, or choose a profile: --profile NAME (see `nucleus profiles`)";
+        let remedy =
+            "name a permissions.toml, or choose a profile: --profile NAME (see `nucleus profiles`)";
         let bytes = read_start(path, POLICY_BYTES_READ).map_err(|failure| failure.hint(remedy))?;
         let name = path.display().to_string();
         // The enforcement side parses it again; here the user hears about it before anything else is asked.
-        permissions::parse(&name, &bytes).map_err(|errors| CliFailure::policy(errors.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|error| CliFailure::policy(format!("{name}: {error}")))?;
-        return Ok(PolicySource::File(PolicyText { name, path: std::path::absolute(path).ok(), text }));
+        permissions::parse(&name, &bytes)
+            .map_err(|errors| CliFailure::policy(errors.to_string()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| CliFailure::policy(format!("{name}: {error}")))?;
+        return Ok(PolicySource::File(PolicyText {
+            name,
+            path: std::path::absolute(path).ok(),
+            text,
+        }));
     }
     let name = args
         .profile
@@ -248,7 +255,10 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, CliFailur
 fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
     let bytes = read_start(path, bytes_max.saturating_add(1))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
-        return Err(CliFailure::usage(format!("{} is larger than {bytes_max} bytes", path.display())));
+        return Err(CliFailure::usage(format!(
+            "{} is larger than {bytes_max} bytes",
+            path.display()
+        )));
     }
     Ok(bytes)
 }
@@ -257,9 +267,12 @@ fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
 fn read_start(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
-    let failed = |error: std::io::Error| CliFailure::usage(format!("cannot read {}: {error}", path.display()));
+    let failed = |error: std::io::Error| {
+        CliFailure::usage(format!("cannot read {}: {error}", path.display()))
+    };
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = std::fs::File::options().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
+    let file =
+        std::fs::File::options().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(CliFailure::usage(format!("{} is not a regular file", path.display())));
     }

@@ -108,9 +108,7 @@ fn list(env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
 fn open(args: &SessionArgs, env: &Environment) -> Result<(Session, Lock), CliFailure> {
     let state = State::open(env)?;
     let session = match &args.session {
-        Some(id) => {
-            workspace::find(&state.dir, id).map_err(|error| failed(&error))?
-        }
+        Some(id) => workspace::find(&state.dir, id).map_err(|error| failed(&error))?,
         None => {
             let here = std::env::current_dir()
                 .map_err(|error| CliFailure::usage(format!("the current directory: {error}")))?;

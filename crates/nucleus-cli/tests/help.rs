@@ -1,5 +1,7 @@
 //! Everything the command says without running anything: help, profiles, completions, versions.
 
+#![expect(clippy::unwrap_used, reason = "a test says what broke by ending there")]
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -39,7 +41,8 @@ fn help_texts() {
 #[test]
 fn profiles() {
     insta::assert_snapshot!(text(&["profiles"]));
-    let listed: Vec<serde_json::Value> = serde_json::from_str(&text(&["profiles", "--json"])).unwrap();
+    let listed: Vec<serde_json::Value> =
+        serde_json::from_str(&text(&["profiles", "--json"])).unwrap();
     assert_eq!(listed.iter().filter(|profile| profile["default"] == true).count(), 1);
     assert!(listed.iter().all(|profile| profile["permissions_toml"].is_string()));
 }
@@ -74,10 +77,17 @@ fn versions() {
 
 #[test]
 fn completion_scripts_parse_where_their_shell_is() {
-    for (shell, marker) in [("bash", "complete -F"), ("zsh", "#compdef nucleus"), ("fish", "complete -c nucleus")] {
+    for (shell, marker) in
+        [("bash", "complete -F"), ("zsh", "#compdef nucleus"), ("fish", "complete -c nucleus")]
+    {
         let script = text(&["completions", shell]);
-        assert!(script.contains(marker) && script.contains("allow-local-driver"), "{shell}: {script}");
-        let Ok(mut child) = Command::new(shell).arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+        assert!(
+            script.contains(marker) && script.contains("allow-local-driver"),
+            "{shell}: {script}"
+        );
+        let Ok(mut child) =
+            Command::new(shell).arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()
+        else {
             assert_ne!(shell, "bash", "bash is part of the base system");
             continue;
         };
@@ -91,7 +101,8 @@ fn completion_scripts_parse_where_their_shell_is() {
 fn a_reader_that_leaves_early_is_no_error() {
     for args in [&["profiles"][..], &["completions", "bash"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nucleus"));
-        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");

@@ -11,7 +11,7 @@ use testkit::host::{Account, Host, Leftover, Outcome, leftovers, programs};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A host with a small repository for each account; none when the programs under test are not built.
-pub fn hosts(test: &str) -> Vec<Host> {
+pub(crate) fn hosts(test: &str) -> Vec<Host> {
     let Some(bins) = programs(test) else { return Vec::new() };
     let hosts = Account::all().into_iter().map(|account| Host::new(&bins, account));
     hosts.inspect(|host| host.file("README.md", "# A repository\n")).collect()
@@ -19,7 +19,7 @@ pub fn hosts(test: &str) -> Vec<Host> {
 
 /// Runs `nucleus` and asserts a refusal: the code, the words, one error that is Nucleus's own, and nothing changed.
 #[track_caller]
-pub fn refused(host: &Host, args: &[&str], code: i32, words: &[&str]) -> Outcome {
+pub(crate) fn refused(host: &Host, args: &[&str], code: i32, words: &[&str]) -> Outcome {
     let mut command = host.command("nucleus");
     command.args(args);
     refused_command(host, &mut command, code, words)
@@ -27,7 +27,12 @@ pub fn refused(host: &Host, args: &[&str], code: i32, words: &[&str]) -> Outcome
 
 /// The same for a command line made by the test. No session may be left that was not there before.
 #[track_caller]
-pub fn refused_command(host: &Host, command: &mut Command, code: i32, words: &[&str]) -> Outcome {
+pub(crate) fn refused_command(
+    host: &Host,
+    command: &mut Command,
+    code: i32,
+    words: &[&str],
+) -> Outcome {
     let (workspace, sessions) = (tree(&host.workspace()), host.sessions());
     let outcome = Outcome::of(command);
     says(&outcome, code, words);
@@ -39,7 +44,7 @@ pub fn refused_command(host: &Host, command: &mut Command, code: i32, words: &[&
 
 /// Asserts the code and the words of a refusal.
 #[track_caller]
-pub fn says(outcome: &Outcome, code: i32, words: &[&str]) {
+pub(crate) fn says(outcome: &Outcome, code: i32, words: &[&str]) {
     assert_eq!(outcome.code, Some(code), "{outcome}");
     for word in words {
         assert!(outcome.stderr.contains(word), "{word:?} is not said: {outcome}");
@@ -53,15 +58,16 @@ pub fn says(outcome: &Outcome, code: i32, words: &[&str]) {
 
 /// Nothing of the run is alive, mounted or in a control group.
 #[track_caller]
-pub fn nothing_runs(host: &Host, outcome: &Outcome) {
+pub(crate) fn nothing_runs(host: &Host, outcome: &Outcome) {
     let left = leftovers(host.place(), PATIENCE);
     // Control groups of other tests' runs come and go meanwhile; the suite of faults looks at them.
-    let left: Vec<_> = left.iter().filter(|left| !matches!(left, Leftover::ControlGroup(_))).collect();
+    let left: Vec<_> =
+        left.iter().filter(|left| !matches!(left, Leftover::ControlGroup(_))).collect();
     assert!(left.is_empty(), "{left:?}\n{outcome}");
 }
 
 /// Every file beneath a directory with its content.
-pub fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn tree(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![dir.to_path_buf()];
     while let Some(next) = open.pop() {

@@ -9,11 +9,19 @@ use crate::aftermath::{hosts, nothing_runs, refused, refused_command, says, tree
 fn an_unaccepted_driver_says_what_one_gets_and_loses_and_how_to_accept() {
     for host in hosts("not_accepted") {
         let words = [
-            "You get", "You lose", "kernel",
+            "You get",
+            "You lose",
+            "kernel",
             "nucleus run --allow-local-driver --profile fix-issue -- sh -c 'touch made'",
-            "echo 'allow_local_driver = true'", "config.toml",
+            "echo 'allow_local_driver = true'",
+            "config.toml",
         ];
-        let outcome = refused(&host, &["run", "--profile", "fix-issue", "--", "sh", "-c", "touch made"], 69, &words);
+        let outcome = refused(
+            &host,
+            &["run", "--profile", "fix-issue", "--", "sh", "-c", "touch made"],
+            69,
+            &words,
+        );
         // What is printed works when it is pasted.
         let lines: Vec<&str> = outcome.stderr.lines().map(str::trim).collect();
         let once = lines.iter().find(|line| line.starts_with("nucleus run --allow")).unwrap();
@@ -21,15 +29,21 @@ fn an_unaccepted_driver_says_what_one_gets_and_loses_and_how_to_accept() {
         let shell = |text: &str| {
             let mut command = host.command("nucleus");
             let mut sh = std::process::Command::new("sh");
-            sh.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            sh.env_clear()
+                .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
             let bins = host.program("nucleus").parent().unwrap().to_owned();
             sh.env("PATH", format!("{}:{}", bins.display(), std::env::var("PATH").unwrap()));
             sh.current_dir(host.workspace()).args(["-c", text]);
             let as_user = host.account().other_ids();
             if let Some((uid, gid)) = as_user {
                 command = std::process::Command::new("setpriv");
-                command.env_clear().envs(sh.get_envs().filter_map(|(name, value)| Some((name, value?))));
-                command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}")).arg("--clear-groups");
+                command
+                    .env_clear()
+                    .envs(sh.get_envs().filter_map(|(name, value)| Some((name, value?))));
+                command
+                    .arg(format!("--reuid={uid}"))
+                    .arg(format!("--regid={gid}"))
+                    .arg("--clear-groups");
                 command.current_dir(host.workspace()).args(["sh", "-c", text]);
                 return Outcome::of(&mut command);
             }
@@ -47,10 +61,22 @@ fn an_unaccepted_driver_says_what_one_gets_and_loses_and_how_to_accept() {
 fn names_that_do_not_exist_get_the_nearest_one() {
     for host in hosts("names") {
         let run = |args: &[&str], words: &[&str]| refused(&host, args, 64, words);
-        run(&["run", "--allow-local-driver", "--profile", "fix-isue", "--", "true"], &["\"fix-isue\"", "did you mean \"fix-issue\"?", "nucleus profiles"]);
-        run(&["run", "--allow-local-driver", "--profile", "zzz", "--", "true"], &["\"zzz\"", "nucleus profiles"]);
+        run(
+            &["run", "--allow-local-driver", "--profile", "fix-isue", "--", "true"],
+            &["\"fix-isue\"", "did you mean \"fix-issue\"?", "nucleus profiles"],
+        );
+        run(
+            &["run", "--allow-local-driver", "--profile", "zzz", "--", "true"],
+            &["\"zzz\"", "nucleus profiles"],
+        );
         run(&["run", "--allow-local-driver", "  "], &["the task is empty"]);
-        for args in [&["run"][..], &["rnu"], &["run", "--timeout", "0", "--", "true"], &["run", "--profile", "a", "--config", "b", "--", "true"], &["run", "--agent", "codex", "t"]] {
+        for args in [
+            &["run"][..],
+            &["rnu"],
+            &["run", "--timeout", "0", "--", "true"],
+            &["run", "--profile", "a", "--config", "b", "--", "true"],
+            &["run", "--agent", "codex", "t"],
+        ] {
             let outcome = host.nucleus(args);
             assert_eq!(outcome.code, Some(64), "{outcome}");
             assert!(outcome.stderr.contains("--help"), "{outcome}");
@@ -65,10 +91,18 @@ fn agents_that_cannot_start_are_told() {
         std::fs::create_dir(&bin).unwrap();
         // `setpriv`, with which the tests change the account, is looked up by the same variable.
         let path = format!("{}:/usr/bin", bin.display());
-        assert!(!std::path::Path::new("/usr/bin/claude").exists(), "this test needs a host without an agent in /usr/bin");
+        assert!(
+            !std::path::Path::new("/usr/bin/claude").exists(),
+            "this test needs a host without an agent in /usr/bin"
+        );
         let mut command = host.command("nucleus");
         command.env("PATH", &path).args(["run", "--allow-local-driver", "the task"]);
-        refused_command(&host, &mut command, 64, &["Claude Code is not installed", "npm install -g @anthropic-ai/claude-code"]);
+        refused_command(
+            &host,
+            &mut command,
+            64,
+            &["Claude Code is not installed", "npm install -g @anthropic-ai/claude-code"],
+        );
         // Something of that name that is no program.
         host.put(&bin, "claude", b"#!/bin/sh\n");
         let mut command = host.command("nucleus");
@@ -87,8 +121,18 @@ fn agents_that_cannot_start_are_told() {
 #[test]
 fn bad_scripts_and_upstreams_are_told() {
     for host in hosts("scripts") {
-        let base = ["run", "--allow-local-driver", "--profile", "fix-issue", "--agent", "scripted", "the task"];
-        let with = |more: &[&str], code: i32, words: &[&str]| refused(&host, &[&base, more].concat(), code, words);
+        let base = [
+            "run",
+            "--allow-local-driver",
+            "--profile",
+            "fix-issue",
+            "--agent",
+            "scripted",
+            "the task",
+        ];
+        let with = |more: &[&str], code: i32, words: &[&str]| {
+            refused(&host, &[&base, more].concat(), code, words)
+        };
         with(&["--script", "missing.json"], 64, &["missing.json", "No such file"]);
         with(&["--script", "."], 64, &["not a regular file"]);
         host.file("bytes.json", b"a\xff");
@@ -97,19 +141,42 @@ fn bad_scripts_and_upstreams_are_told() {
         assert_eq!(outcome.code, Some(64), "{outcome}");
         assert!(outcome.stderr.contains("--script"), "{outcome}");
 
-        host.put(host.place(), "ok.json", &serde_json::to_vec(&Script { steps: Vec::new() }).unwrap());
+        host.put(
+            host.place(),
+            "ok.json",
+            &serde_json::to_vec(&Script { steps: Vec::new() }).unwrap(),
+        );
         let ok = host.place().join("ok.json");
         let ok = ["--script", ok.to_str().unwrap()];
-        with(&[&ok[..], &["--model-key-file", "missing"]].concat(), 64, &["missing", "No such file"]);
+        with(
+            &[&ok[..], &["--model-key-file", "missing"]].concat(),
+            64,
+            &["missing", "No such file"],
+        );
         // From here on the session exists when the fault is found, and is thrown away again.
         host.put(host.place(), "key", b"sk-test");
         let key = host.place().join("key");
-        for url in ["ftp://example.com", "nonsense", "http://example.com", "https://me:pw@example.com", "https://x:99999", "https://x/?q"] {
+        for url in [
+            "ftp://example.com",
+            "nonsense",
+            "http://example.com",
+            "https://me:pw@example.com",
+            "https://x:99999",
+            "https://x/?q",
+        ] {
             let before = tree(&host.workspace());
-            let args = [&base[..], &ok, &["--model-key-file", key.to_str().unwrap(), "--model-upstream", url]].concat();
+            let args = [
+                &base[..],
+                &ok,
+                &["--model-key-file", key.to_str().unwrap(), "--model-upstream", url],
+            ]
+            .concat();
             let outcome = host.nucleus(&args);
             says(&outcome, 64, &["model upstream"]);
-            assert!(!outcome.says("pw@") && !outcome.says("sk-test"), "a secret is told: {outcome}");
+            assert!(
+                !outcome.says("pw@") && !outcome.says("sk-test"),
+                "a secret is told: {outcome}"
+            );
             assert_eq!(tree(&host.workspace()), before);
             nothing_runs(&host, &outcome);
             nothing_waits(&host);
@@ -122,7 +189,21 @@ fn failures_are_told_in_json_where_json_is_asked_for() {
     for host in hosts("json_failures") {
         for (args, class, code) in [
             (&["run", "--json", "--profile", "fix-issue", "--", "true"][..], "isolation", 69),
-            (&["run", "--json", "--allow-local-driver", "--profile", "fix-issue", "--workspace", "/missing", "--", "true"], "usage", 64),
+            (
+                &[
+                    "run",
+                    "--json",
+                    "--allow-local-driver",
+                    "--profile",
+                    "fix-issue",
+                    "--workspace",
+                    "/missing",
+                    "--",
+                    "true",
+                ],
+                "usage",
+                64,
+            ),
             (&["run", "--json", "--allow-local-driver", "--", "true"], "denied", 77),
             (&["apply", "--json", "no-such-session"], "usage", 64),
         ] {
@@ -130,7 +211,9 @@ fn failures_are_told_in_json_where_json_is_asked_for() {
             let failed: Vec<serde_json::Value> = outcome
                 .stdout
                 .lines()
-                .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {outcome}")))
+                .map(|line| {
+                    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {outcome}"))
+                })
                 .filter(|line: &serde_json::Value| line["type"] == "failed")
                 .collect();
             assert_eq!(failed.len(), 1, "{outcome}");
@@ -140,7 +223,7 @@ fn failures_are_told_in_json_where_json_is_asked_for() {
 }
 
 /// Nothing is offered to be applied or reviewed.
-pub fn nothing_waits(host: &testkit::host::Host) {
+pub(crate) fn nothing_waits(host: &testkit::host::Host) {
     let waiting = host.nucleus(&["review", "--list"]).expect_code(0);
     assert_eq!(waiting.stdout, "nothing waits\n");
 }

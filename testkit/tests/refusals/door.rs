@@ -7,7 +7,12 @@ use testkit::script::{Action, Ending, RawFrame, Script, Step};
 use crate::aftermath::{hosts, nothing_runs};
 
 fn frame(frame: RawFrame, contains: &str) -> Step {
-    Step { action: Some(Action::Frame(frame)), expect: Some(Ending::Refused), contains: Some(contains.to_owned()), ..Step::default() }
+    Step {
+        action: Some(Action::Frame(frame)),
+        expect: Some(Ending::Refused),
+        contains: Some(contains.to_owned()),
+        ..Step::default()
+    }
 }
 
 fn text(line: &str, contains: &str) -> Step {
@@ -16,18 +21,30 @@ fn text(line: &str, contains: &str) -> Step {
 
 fn call(name: &str, args: serde_json::Value, contains: &str) -> Step {
     let action = Action::Tool { name: name.to_owned(), args };
-    Step { action: Some(action), expect: Some(Ending::Refused), contains: Some(contains.to_owned()), ..Step::default() }
+    Step {
+        action: Some(action),
+        expect: Some(Ending::Refused),
+        contains: Some(contains.to_owned()),
+        ..Step::default()
+    }
 }
 
 /// An ordinary call, which shows that the connection is alive.
 fn alive() -> Step {
     let action = Action::Tool { name: "read".to_owned(), args: json!({"path": "README.md"}) };
-    Step { action: Some(action), expect: Some(Ending::Ok), contains: Some("A repository".to_owned()), ..Step::default() }
+    Step {
+        action: Some(action),
+        expect: Some(Ending::Ok),
+        contains: Some("A repository".to_owned()),
+        ..Step::default()
+    }
 }
 
 fn play(host: &Host, steps: Vec<Step>) {
     let steps = steps.into_iter().flat_map(|step| [step, alive()]).collect();
-    let outcome = host.script_with(&Script { steps }, &["--profile", "fix-issue", "--timeout", "120"]).expect_code(0);
+    let outcome = host
+        .script_with(&Script { steps }, &["--profile", "fix-issue", "--timeout", "120"])
+        .expect_code(0);
     assert!(!outcome.says("does not expect"), "{outcome}");
     host.verify(&host.logs().pop().unwrap()).expect_code(0);
     nothing_runs(host, &outcome);
@@ -52,17 +69,37 @@ fn frames_that_are_no_messages_are_answered_and_survived() {
                 text("null", "error -32600"),
                 text("{}", "error -32600"),
                 text(r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, "error -32600"),
-                text(r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/list"}"#, "duplicate key"),
-                text(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":{"path":"a","path":"README.md"}}}"#, "duplicate key"),
+                text(
+                    r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/list"}"#,
+                    "duplicate key",
+                ),
+                text(
+                    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":{"path":"a","path":"README.md"}}}"#,
+                    "duplicate key",
+                ),
                 text(r#"{"jsonrpc":"2.0","id":1,"method":"no/such"}"#, "error -32601"),
                 text(r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, "error -32600"),
                 text(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":3}"#, "error -3260"),
                 text(r#"{"jsonrpc":"2.0","id":1,"method":"ping"} trailing"#, "error -32700"),
                 frame(nested(65), "deep"),
                 frame(nested(100_000), "deep"),
-                frame(RawFrame { before: r#"{"jsonrpc":"2.0","id":1,"method":""#.to_owned(), after: r#""}"#.to_owned(), not_utf8: true, ..RawFrame::default() }, "UTF-8"),
                 frame(
-                    RawFrame { before: r#"{"jsonrpc":"2.0","id":1,"method":""#.to_owned(), fill: "x".repeat(1024), times: 5 * 1024, after: r#""}"#.to_owned(), ..RawFrame::default() },
+                    RawFrame {
+                        before: r#"{"jsonrpc":"2.0","id":1,"method":""#.to_owned(),
+                        after: r#""}"#.to_owned(),
+                        not_utf8: true,
+                        ..RawFrame::default()
+                    },
+                    "UTF-8",
+                ),
+                frame(
+                    RawFrame {
+                        before: r#"{"jsonrpc":"2.0","id":1,"method":""#.to_owned(),
+                        fill: "x".repeat(1024),
+                        times: 5 * 1024,
+                        after: r#""}"#.to_owned(),
+                        ..RawFrame::default()
+                    },
                     "4194304",
                 ),
             ],
@@ -96,8 +133,16 @@ fn unknown_tools_and_arguments_are_named() {
                 call("grep", json!({"pattern": "["}), "pattern"),
                 call("grep", json!({"pattern": "x".repeat(2_000)}), "1024"),
                 call("glob", json!({"pattern": "[z-a"}), "pattern"),
-                call("edit", json!({"path": "README.md", "old_string": "", "new_string": "x"}), "old_string"),
-                call("edit", json!({"path": "README.md", "old_string": "not there", "new_string": "x"}), "not"),
+                call(
+                    "edit",
+                    json!({"path": "README.md", "old_string": "", "new_string": "x"}),
+                    "old_string",
+                ),
+                call(
+                    "edit",
+                    json!({"path": "README.md", "old_string": "not there", "new_string": "x"}),
+                    "not",
+                ),
                 call("job_output", json!({"job": "nope"}), "nope"),
                 call("approvals_status", json!({"id": "nope"}), "approvals_status"),
             ],

@@ -18,9 +18,16 @@ fn with_namespaces(host: &Host, max: u32) -> Outcome {
     // The second shell is the first program of the namespace that starts with mapped ids, and so with its privileges.
     let limit = format!("echo {max} > /proc/sys/user/max_user_namespaces && exec \"$@\"");
     let script = format!("read go && exec sh -c '{limit}' sh \"$@\"");
-    wrapped.args(["--user", "--mount", "sh", "-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+    wrapped
+        .args(["--user", "--mount", "sh", "-c", &script, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
     wrapped.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    wrapped.current_dir(host.workspace()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    wrapped
+        .current_dir(host.workspace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = wrapped.spawn().unwrap();
     let proc = PathBuf::from(format!("/proc/{}", child.id()));
     let own = std::fs::read_link("/proc/self/ns/user").unwrap();
@@ -33,7 +40,12 @@ fn with_namespaces(host: &Host, max: u32) -> Outcome {
     child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr), took: started.elapsed() }
+    Outcome {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+        took: started.elapsed(),
+    }
 }
 
 #[test]
@@ -65,13 +77,31 @@ fn a_full_state_directory_is_told() {
         }
         let state = host.state();
         host.put(&state, "keep", b"");
-        let owner = host.account().other_ids().map_or(String::new(), |(uid, gid)| format!(",uid={uid},gid={gid}"));
+        let owner = host
+            .account()
+            .other_ids()
+            .map_or(String::new(), |(uid, gid)| format!(",uid={uid},gid={gid}"));
         let command = host.command("nucleus");
         let mut wrapped = Command::new("unshare");
-        wrapped.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let script = format!("mount -t tmpfs -o size=8k,mode=700{owner} tmpfs \"$0\" && exec \"$@\"");
-        wrapped.args(["--mount", "sh", "-c", &script]).arg(&state).arg(command.get_program()).args(command.get_args());
-        wrapped.args(["run", "--allow-local-driver", "--profile", "fix-issue", "--", "touch", "made"]);
+        wrapped
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let script =
+            format!("mount -t tmpfs -o size=8k,mode=700{owner} tmpfs \"$0\" && exec \"$@\"");
+        wrapped
+            .args(["--mount", "sh", "-c", &script])
+            .arg(&state)
+            .arg(command.get_program())
+            .args(command.get_args());
+        wrapped.args([
+            "run",
+            "--allow-local-driver",
+            "--profile",
+            "fix-issue",
+            "--",
+            "touch",
+            "made",
+        ]);
         let outcome = Outcome::of(wrapped.current_dir(host.workspace()));
         says(&outcome, 74, &["No space left"]);
         assert_eq!(host.read("made"), None, "{outcome}");

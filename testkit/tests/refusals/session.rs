@@ -8,14 +8,23 @@ use crate::aftermath::{hosts, refused};
 fn sessions_that_are_not_there_are_told() {
     for host in hosts("sessions") {
         for command in ["apply", "review", "discard"] {
-            refused(&host, &[command, "20200101-000000-abcd"], 64, &["no session 20200101-000000-abcd", "nucleus review --list"]);
+            refused(
+                &host,
+                &[command, "20200101-000000-abcd"],
+                64,
+                &["no session 20200101-000000-abcd", "nucleus review --list"],
+            );
             refused(&host, &[command, "../../keys"], 64, &["no session"]);
             refused(&host, &[command], 64, &["no session of", "name one"]);
         }
         host.run(&["touch", "one"]).expect_code(0);
         host.run(&["touch", "two"]).expect_code(0);
-        let ids: Vec<String> = host.sessions().iter().map(|dir| dir.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-        refused(&host, &["apply", &ids[0][..4]], 64, &["fits 2 sessions", "more of the id"]);
+        let ids: Vec<String> = host
+            .sessions()
+            .iter()
+            .map(|dir| dir.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        refused(&host, &["apply", "20"], 64, &["fits 2 sessions", "more of the id"]);
         refused(&host, &["discard", &ids[0]], 64, &[&ids[0], "applied"]);
         std::fs::write(host.sessions()[1].join("session.json"), "{\"version\":1,").unwrap();
         let outcome = refused(&host, &["apply", &ids[1]], 74, &["session.json"]);
@@ -28,14 +37,26 @@ fn sessions_that_are_not_there_are_told() {
 #[test]
 fn a_running_session_is_left_alone() {
     for host in hosts("running_session") {
-        let script = Script { steps: vec![Step { action: Some(Action::Shell("sleep 30".to_owned())), ..Step::default() }] };
+        let script = Script {
+            steps: vec![Step {
+                action: Some(Action::Shell("sleep 30".to_owned())),
+                ..Step::default()
+            }],
+        };
         let mut command = host.script_command(&script, &["--profile", "fix-issue"]);
-        let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         let id = loop {
             let logs = host.logs();
             // The log grows when the walls stand.
-            if logs.first().is_some_and(|log| std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0)) {
+            if logs
+                .first()
+                .is_some_and(|log| std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0))
+            {
                 break logs[0].parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
             }
             assert!(std::time::Instant::now() < deadline, "the task does not start");

@@ -12,17 +12,33 @@ const RUN: [&str; 5] = ["run", "--profile", "fix-issue", "--", "true"];
 fn a_bad_configuration_of_the_user_is_told_with_its_place() {
     for host in hosts("user_config") {
         for (text, words) in [
-            ("alow_local_driver = true\n", &["config.toml:1:1", "unknown key", "did you mean allow_local_driver?"][..]),
-            ("allow_local_driver = \"yes\"\n", &["config.toml:1:22", "found \"yes\"", "true or false"]),
-            ("default_profile = \"fixissue\"\n", &["config.toml:1:19", "did you mean \"fix-issue\"?"]),
+            (
+                "alow_local_driver = true\n",
+                &["config.toml:1:1", "unknown key", "did you mean allow_local_driver?"][..],
+            ),
+            (
+                "allow_local_driver = \"yes\"\n",
+                &["config.toml:1:22", "found \"yes\"", "true or false"],
+            ),
+            (
+                "default_profile = \"fixissue\"\n",
+                &["config.toml:1:19", "did you mean \"fix-issue\"?"],
+            ),
             ("agent = \"codex\"\n", &["config.toml:1:9", "\"claude\", \"scripted\""]),
             ("x = [\n", &["config.toml:1:", "not valid TOML"]),
-            ("allow_local_driver = true\nallow_local_driver = false\n", &["config.toml:2:1", "given twice"]),
+            (
+                "allow_local_driver = true\nallow_local_driver = false\n",
+                &["config.toml:2:1", "given twice"],
+            ),
         ] {
             host.put(&host.home(), ".config/nucleus/config.toml", text.as_bytes());
             refused(&host, &RUN, 65, words);
         }
-        host.put(&host.home(), ".config/nucleus/config.toml", b"allow_local_driver = true # \xff\n");
+        host.put(
+            &host.home(),
+            ".config/nucleus/config.toml",
+            b"allow_local_driver = true # \xff\n",
+        );
         refused(&host, &RUN, 65, &["config.toml", "UTF-8"]);
         host.put(&host.home(), ".config/nucleus/config.toml", b"allow_local_driver = true\n");
         host.nucleus(&RUN).expect_code(0);
@@ -38,7 +54,12 @@ fn administered(host: &Host, text: &str, args: &[&str]) -> Outcome {
     // An overlay gives /etc the directory without touching the machine's own.
     let script = "mkdir -p \"$0/upper/nucleus\" \"$0/work\" && cp \"$0/admin/config.toml\" \"$0/upper/nucleus/\" && chmod 755 \"$0/upper\" \"$0/upper/nucleus\" && \
         mount -t overlay overlay -o lowerdir=/etc,upperdir=\"$0/upper\",workdir=\"$0/work\" /etc && exec \"$@\"";
-    wrapped.args(["--mount", "sh", "-c", script]).arg(host.place()).arg(command.get_program()).args(command.get_args()).args(args);
+    wrapped
+        .args(["--mount", "sh", "-c", script])
+        .arg(host.place())
+        .arg(command.get_program())
+        .args(command.get_args())
+        .args(args);
     Outcome::of(wrapped.current_dir(host.workspace()))
 }
 
@@ -56,10 +77,22 @@ fn the_administrator_s_word_is_final() {
             assert_eq!(host.read("made"), None, "{outcome}");
             nothing_runs(&host, &outcome);
         };
-        forbidden("[forbid]\nlocal_driver = true\n", 69, &["administrator", "forbids the local driver"]);
-        forbidden("[forbid]\nprofiles = [\"fix-issue\"]\n", 77, &["\"fix-issue\" is forbidden", "/etc/nucleus/config.toml"]);
+        forbidden(
+            "[forbid]\nlocal_driver = true\n",
+            69,
+            &["administrator", "forbids the local driver"],
+        );
+        forbidden(
+            "[forbid]\nprofiles = [\"fix-issue\"]\n",
+            77,
+            &["\"fix-issue\" is forbidden", "/etc/nucleus/config.toml"],
+        );
         forbidden("[forbid]\noperations = [\"run_bash\"]\n", 77, &["deny."]);
-        forbidden("[forbid]\nprofile = [\"x\"]\n", 65, &["/etc/nucleus/config.toml:2:1", "forbid.profile", "unknown key"]);
+        forbidden(
+            "[forbid]\nprofile = [\"x\"]\n",
+            65,
+            &["/etc/nucleus/config.toml:2:1", "forbid.profile", "unknown key"],
+        );
         // The control: a file that forbids nothing.
         administered(&host, "[forbid]\nprofiles = [\"full\"]\n", &run).expect_code(0);
         assert_eq!(host.read("made").as_deref(), Some(""));

@@ -5,7 +5,17 @@ use testkit::host::Host;
 use crate::aftermath::{hosts, refused, refused_command};
 
 fn at(host: &Host, workspace: &str, words: &[&str]) {
-    let args = ["run", "--allow-local-driver", "--profile", "fix-issue", "--workspace", workspace, "--", "touch", "made"];
+    let args = [
+        "run",
+        "--allow-local-driver",
+        "--profile",
+        "fix-issue",
+        "--workspace",
+        workspace,
+        "--",
+        "touch",
+        "made",
+    ];
     refused(host, &args, 64, words);
 }
 
@@ -18,7 +28,11 @@ fn what_is_no_project_directory_is_refused() {
         at(&host, &link, &["symbolic link to", "name the directory itself"]);
         at(&host, &format!("{link}/"), &["symbolic link"]);
         at(&host, &format!("{link}/."), &["symbolic link"]);
-        at(&host, &format!("{place}/missing"), &["does not exist", "name an existing project directory"]);
+        at(
+            &host,
+            &format!("{place}/missing"),
+            &["does not exist", "name an existing project directory"],
+        );
         at(&host, &format!("{place}/missing/below"), &["does not exist"]);
         at(&host, "README.md", &["README.md", "not a directory"]);
         at(&host, "/", &["file system", "project"]);
@@ -42,14 +56,26 @@ fn nucleus_s_own_directories_are_never_in_a_workspace() {
         at(&host, state.to_str().unwrap(), &["Nucleus's own directory"]);
         at(&host, state.join("sessions").to_str().unwrap(), &["Nucleus's own directory"]);
         at(&host, host.home().join(".local/state").to_str().unwrap(), &["Nucleus's own directory"]);
-        at(&host, host.home().join(".config/nucleus").to_str().unwrap(), &["Nucleus's own directory"]);
+        at(
+            &host,
+            host.home().join(".config/nucleus").to_str().unwrap(),
+            &["Nucleus's own directory"],
+        );
         at(&host, host.home().join(".config").to_str().unwrap(), &["Nucleus's own directory"]);
         // Wherever the environment puts them.
         for variable in ["XDG_STATE_HOME", "XDG_CONFIG_HOME"] {
             host.file(".own/nucleus/keep", "");
             let mut command = host.command("nucleus");
             command.env(variable, host.workspace().join(".own"));
-            command.args(["run", "--allow-local-driver", "--profile", "fix-issue", "--", "touch", "made"]);
+            command.args([
+                "run",
+                "--allow-local-driver",
+                "--profile",
+                "fix-issue",
+                "--",
+                "touch",
+                "made",
+            ]);
             refused_command(&host, &mut command, 64, &["Nucleus's own directory", "work"]);
         }
         // The control: the same workspace with Nucleus's directories elsewhere.
@@ -63,9 +89,19 @@ fn links_on_the_way_and_dots_mean_what_they_mean_to_the_system() {
     for host in hosts("dots") {
         host.file("sub/x", "");
         host.put(host.place(), "far/keep", b"");
-        std::os::unix::fs::symlink(host.workspace().join("sub"), host.place().join("far/near")).unwrap();
+        std::os::unix::fs::symlink(host.workspace().join("sub"), host.place().join("far/near"))
+            .unwrap();
         let through = host.place().join("far/near/..");
-        let args = ["run", "--allow-local-driver", "--profile", "fix-issue", "--workspace", through.to_str().unwrap(), "--", "pwd"];
+        let args = [
+            "run",
+            "--allow-local-driver",
+            "--profile",
+            "fix-issue",
+            "--workspace",
+            through.to_str().unwrap(),
+            "--",
+            "pwd",
+        ];
         let outcome = host.nucleus(&args).expect_code(0);
         let real = std::fs::canonicalize(host.workspace()).unwrap();
         assert_eq!(outcome.stdout.trim(), real.to_str().unwrap(), "{outcome}");

@@ -30,7 +30,9 @@ pub(super) fn line(style: Style, event: &FeedEvent) -> String {
         detail.chars().count().saturating_add(time.chars().count()).saturating_add(2);
     let room = target_room(style, result_columns.max(RESULT_COLUMNS));
     let target = if style.cuts() { cut(&target, room) } else { target };
-    let gap = RESULT_COLUMNS.saturating_sub(detail.chars().count()).max(time.chars().count().saturating_add(2));
+    let gap = RESULT_COLUMNS
+        .saturating_sub(detail.chars().count())
+        .max(time.chars().count().saturating_add(2));
     let line = if time.is_empty() {
         format!("{head} {target:<room$}  {}", style.paint(Tone::Dim, &detail))
     } else {
