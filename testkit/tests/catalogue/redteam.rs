@@ -324,3 +324,32 @@ fn a_withheld_path_keeps_its_name_where_the_workspace_is_copied() {
         assert!(!outcome.stdout.contains("canary-51c7"), "as {account:?}: {outcome}");
     }
 }
+
+#[test]
+fn row_17_a_task_does_not_take_the_users_branches_away() {
+    let Some(bins) = programs("row_17_branches") else { return };
+    for account in Account::all() {
+        for (text, kept) in [
+            ("rm -rf .git/HEAD .git/index .git/logs", true),
+            ("rm -rf .git/refs/heads/feature", true),
+            // The control: the same reference, packed, is not lost, and goes with the unit.
+            ("git pack-refs --all", false),
+        ] {
+            let host = Host::new(&bins, account);
+            let make = "git init -q -b main . && git -c user.name=u -c user.email=u@e commit -q --allow-empty -m first && git branch feature";
+            at(&host, &host.workspace(), make).expect_code(0);
+            let outcome = host.run(&["sh", "-c", text]).expect_code(0);
+            let branches = at(&host, &host.workspace(), "git for-each-ref --format='%(refname)'")
+                .expect_code(0);
+            assert!(
+                branches.says("refs/heads/feature"),
+                "{text} as {account:?}: {branches} {outcome}"
+            );
+            assert_eq!(
+                host.read(".git/refs/heads/feature").is_some(),
+                kept,
+                "{text} as {account:?}: {outcome}"
+            );
+        }
+    }
+}

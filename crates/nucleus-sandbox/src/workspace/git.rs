@@ -154,6 +154,12 @@ pub(crate) fn obeyed_in(tree: &Tree, workspace: &Path) -> io::Result<Vec<TreePat
     Ok(named)
 }
 
+/// The packed references of a tree.
+pub(crate) fn packed(tree: &Tree) -> io::Result<Option<String>> {
+    let bytes = read(tree, &path(b".git/packed-refs"))?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
 /// Classifies a path below the workspace's own `.git`.
 pub(crate) fn part(path: &TreePath) -> GitPart {
     let Some(rest) = path.as_str().and_then(|p| p.strip_prefix(".git/")) else {

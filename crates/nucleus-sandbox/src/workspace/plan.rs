@@ -276,6 +276,9 @@ fn judge_git(
     if unit.iter().all(|c| c.node == NodeKind::Directory) {
         return Ok(());
     }
+    if unit_wait.is_none() && host.loses_references(&unit)? {
+        unit_wait = Some(Wait::Held(HoldReason::GitReplaced));
+    }
     let wait = match unit_wait {
         Some(wait) => Some(wait),
         None => host.git_wait(&unit)?.or_else(|| holder.hold_git().map(Wait::Held)),

@@ -181,6 +181,31 @@ impl<'a> Host<'a> {
         Ok(lost.then_some(HoldReason::OwnerLost))
     }
 
+    /// Whether a task took away HEAD or a reference that the host has: what they named would be lost to its user. A
+    /// reference that moved to the packed ones is still there.
+    pub(super) fn loses_references(&self, unit: &[Change]) -> Result<bool, WorkspaceError> {
+        let gone: Vec<&str> = unit
+            .iter()
+            .filter(|c| c.kind == ChangeKind::Deleted && c.node != NodeKind::Directory)
+            .filter_map(|c| c.path.as_str()?.strip_prefix(".git/"))
+            .collect();
+        if gone.iter().any(|name| matches!(*name, "HEAD" | "packed-refs")) {
+            return Ok(true);
+        }
+        let mut gone = gone.into_iter().filter(|name| name.starts_with("refs/")).peekable();
+        if gone.peek().is_none() {
+            return Ok(false);
+        }
+        let at = self.path.join(".git/packed-refs");
+        let packed = match git::packed(&self.result).at(Doing::Read, &at)? {
+            Some(packed) => packed,
+            None => git::packed(&self.tree).at(Doing::Read, &at)?.unwrap_or_default(),
+        };
+        let names: BTreeSet<&str> =
+            packed.lines().filter_map(|line| line.split_once(' ')).map(|(_, name)| name).collect();
+        Ok(gone.any(|name| !names.contains(name)))
+    }
+
     /// Why the `.git` unit as a whole waits.
     pub(super) fn git_wait(&self, unit: &[Change]) -> Result<Option<Wait>, WorkspaceError> {
         let at = self.path.join(".git");
