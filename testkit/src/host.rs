@@ -45,7 +45,11 @@ pub fn skip(test: &str, reason: &str) {
     eprintln!("SKIPPED {test}: {reason}");
     if let Some(file) = std::env::var_os(SKIPPED) {
         use std::io::Write;
-        let appended = std::fs::OpenOptions::new().append(true).create(true).open(&file).and_then(|mut f| writeln!(f, "{test}"));
+        let appended = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&file)
+            .and_then(|mut f| writeln!(f, "{test}"));
         assert!(appended.is_ok(), "cannot note the skipped test in {}", file.display());
     }
 }
@@ -76,8 +80,12 @@ impl Host {
     #[must_use]
     pub fn new(bins: &Path, account: Account) -> Self {
         // Not /tmp: pods have a /tmp of their own, and a test must not pass because of a name.
-        let place = tempfile::Builder::new().prefix("nucleus-test-").tempdir_in("/var/tmp").expect("a directory");
-        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).expect("mode");
+        let place = tempfile::Builder::new()
+            .prefix("nucleus-test-")
+            .tempdir_in("/var/tmp")
+            .expect("a directory");
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755))
+            .expect("mode");
         let bins = account.reachable(bins, place.path());
         let host = Self { place, account, bins, weakened: None, environment: Vec::new() };
         for dir in ["home", "work"] {
@@ -153,7 +161,12 @@ impl Host {
     /// Writes a file anywhere beneath this host as the user.
     pub fn put(&self, base: &Path, path: &str, content: &[u8]) {
         let file = base.join(path);
-        let mut missing: Vec<PathBuf> = file.ancestors().skip(1).take_while(|dir| !dir.exists()).map(Path::to_path_buf).collect();
+        let mut missing: Vec<PathBuf> = file
+            .ancestors()
+            .skip(1)
+            .take_while(|dir| !dir.exists())
+            .map(Path::to_path_buf)
+            .collect();
         missing.reverse();
         for dir in missing {
             std::fs::create_dir(&dir).expect("a directory");
@@ -166,7 +179,9 @@ impl Host {
     /// Reads a file of the workspace; `None` when it is not there.
     #[must_use]
     pub fn read(&self, path: &str) -> Option<String> {
-        std::fs::read(self.workspace().join(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        std::fs::read(self.workspace().join(path))
+            .ok()
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// A program of the installation, as the user, in the workspace, with a plain environment.
@@ -174,7 +189,10 @@ impl Host {
     pub fn command(&self, program: &str) -> Command {
         let mut command = self.account.command(&self.bins.join(program));
         command.env_clear().current_dir(self.workspace()).stdin(Stdio::null());
-        command.env("HOME", self.home()).env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LANG", "C.UTF-8");
+        command
+            .env("HOME", self.home())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LANG", "C.UTF-8");
         for (name, value) in &self.environment {
             command.env(name, value);
         }
@@ -248,7 +266,12 @@ impl Host {
     #[must_use]
     pub fn sessions(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.state().join("sessions"));
-        let mut sessions: Vec<PathBuf> = entries.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path()).collect();
+        let mut sessions: Vec<PathBuf> = entries
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .collect();
         sessions.sort();
         sessions
     }
@@ -256,7 +279,11 @@ impl Host {
     /// Logs of all sessions, oldest first.
     #[must_use]
     pub fn logs(&self) -> Vec<PathBuf> {
-        self.sessions().into_iter().map(|dir| dir.join("log.jsonl")).filter(|log| log.is_file()).collect()
+        self.sessions()
+            .into_iter()
+            .map(|dir| dir.join("log.jsonl"))
+            .filter(|log| log.is_file())
+            .collect()
     }
 
     /// `nucleus-audit verify` on a log.
@@ -289,7 +316,11 @@ fn remove_tree(dir: &Path) -> std::io::Result<()> {
     while let Some(next) = open.pop() {
         let _closed = std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o700));
         let entries = std::fs::read_dir(&next).into_iter().flatten().filter_map(Result::ok);
-        open.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+        open.extend(
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
     }
     std::fs::remove_dir_all(dir)
 }

@@ -1,6 +1,10 @@
 //! Test fixtures, fakes and black-box suites. Nothing here ships.
 
 pub mod anthropic;
-#[expect(clippy::expect_used, clippy::panic, reason = "a test whose host cannot be set up can say nothing")]
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test whose host cannot be set up can say nothing"
+)]
 pub mod host;
 pub mod script;

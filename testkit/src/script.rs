@@ -151,7 +151,12 @@ pub fn play(script: &Script) -> std::io::Result<u32> {
         let as_expected = step.expect.is_none_or(|expected| expected == ending)
             && step.contains.as_ref().is_none_or(|needle| text.contains(needle))
             && step.lacks.as_ref().is_none_or(|needle| !text.contains(needle));
-        println!("{}{}\n{}", step::describe(action), verdict(step, ending, as_expected), shown(step, &text));
+        println!(
+            "{}{}\n{}",
+            step::describe(action),
+            verdict(step, ending, as_expected),
+            shown(step, &text)
+        );
         if !as_expected {
             unexpected = unexpected.saturating_add(1);
         }
@@ -176,7 +181,8 @@ fn shown(step: &Step, text: &str) -> String {
 
 fn indent(text: &str) -> String {
     const LINES_MAX: usize = 12;
-    let mut out: Vec<String> = text.lines().take(LINES_MAX).map(|line| format!("    {line}")).collect();
+    let mut out: Vec<String> =
+        text.lines().take(LINES_MAX).map(|line| format!("    {line}")).collect();
     if text.lines().count() > LINES_MAX {
         out.push("    …".to_owned());
     }

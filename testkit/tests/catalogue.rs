@@ -1,7 +1,11 @@
 //! The bypass catalogue as black-box tests: each row is an attack with a canary, tried against the programs as
 //! built, as root and rootless. Each has its positive control: with every layer that holds the row switched off
 //! (test builds) the attack works, and with any one of these layers alone it is held again.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that cannot be set up ends its test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a fixture that cannot be set up ends its test"
+)]
 
 #[path = "catalogue/attempt.rs"]
 mod attempt;

@@ -1,5 +1,9 @@
 //! Real Claude Code, as npm ships it, against a stand-in for the Messages API.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a fixture that cannot be set up ends its test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a fixture that cannot be set up ends its test"
+)]
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -37,13 +41,21 @@ impl Stage {
         symlink(&claude, links.join("claude")).unwrap();
         let path = format!("{}:{}", links.display(), std::env::var("PATH").unwrap());
         let script = Script { turns, select: Select::Conversation };
-        let mock = Mock::start(Options { script, record: None, key: Some(KEY.to_owned()) }).unwrap();
+        let mock =
+            Mock::start(Options { script, record: None, key: Some(KEY.to_owned()) }).unwrap();
         Some(Self { host, mock, path })
     }
 
     fn run(&self, extra: &[&str], task: &str) -> Outcome {
         let mut command = self.host.command("nucleus");
-        command.args(["run", "--profile", "fix-issue", "--allow-local-driver", "--agent", "claude"]);
+        command.args([
+            "run",
+            "--profile",
+            "fix-issue",
+            "--allow-local-driver",
+            "--agent",
+            "claude",
+        ]);
         command.args(["--model-upstream", &self.mock.origin()]).args(extra).arg(task);
         command.env("PATH", &self.path).env("ANTHROPIC_API_KEY", KEY);
         Outcome::of(&mut command)
@@ -70,7 +82,10 @@ fn say(text: &str) -> Turn {
 fn claude_code_finishes_a_task_without_any_approval() {
     let turns = vec![
         tool("mcp__nucleus__read", json!({"path": "sub/src/lib.rs"})),
-        tool("mcp__nucleus__edit", json!({"path": "sub/src/lib.rs", "old_string": "age <= 12", "new_string": "age < 12"})),
+        tool(
+            "mcp__nucleus__edit",
+            json!({"path": "sub/src/lib.rs", "old_string": "age <= 12", "new_string": "age < 12"}),
+        ),
         tool("mcp__nucleus__run", json!({"command": "cd sub && cargo test 2>&1 | tail -5"})),
         say("Fixed."),
     ];
@@ -93,33 +108,58 @@ fn its_own_shell_finds_no_key_and_changes_nothing() {
     const SHELL: &str = "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; \
         cat ~/.claude.json 2>/dev/null; find / -xdev -newer /proc/1 -type f -size -64k -exec cat {} + 2>/dev/null | strings; \
         echo owned > sub/src/lib.rs; rm -rf sub; mv ../work ../gone; echo made > made.txt; echo the-end";
-    let turns = vec![tool("Bash", json!({"command": SHELL, "description": "look around"})), say("Over.")];
+    let turns =
+        vec![tool("Bash", json!({"command": SHELL, "description": "look around"})), say("Over.")];
     let Some(stage) = Stage::new("claude_shell", turns) else { return };
-    let shell_on = ["--agent-arg=--tools", "--agent-arg=default", "--agent-arg=--allowedTools", "--agent-arg=Bash"];
+    let shell_on = [
+        "--agent-arg=--tools",
+        "--agent-arg=default",
+        "--agent-arg=--allowedTools",
+        "--agent-arg=Bash",
+    ];
     let outcome = stage.run(&shell_on, "Look around").expect_code(0);
     let seen = stage.last_result();
     assert!(seen.contains("the-end"), "the shell did not run: {seen}");
-    assert!(seen.contains("ANTHROPIC_API_KEY=held-outside-this-sandbox"), "the placeholder is the control: {seen}");
+    assert!(
+        seen.contains("ANTHROPIC_API_KEY=held-outside-this-sandbox"),
+        "the placeholder is the control: {seen}"
+    );
     assert!(!seen.contains(KEY), "the key is in the pod: {seen}");
     assert_eq!(stage.host.read("sub/src/lib.rs").as_deref(), Some(BUG), "{outcome}");
     assert_eq!(stage.host.read("made.txt"), None);
     assert!(outcome.stderr.contains("none changed"), "{outcome}");
     // The stand-in answers only with the right key, so the gate did put it in.
     let requests = stage.mock.requests();
-    assert!(!requests.is_empty() && requests.iter().all(|request| header(request.headers.iter(), "x-api-key") == Some(KEY)));
+    assert!(
+        !requests.is_empty()
+            && requests
+                .iter()
+                .all(|request| header(request.headers.iter(), "x-api-key") == Some(KEY))
+    );
 }
 
 #[test]
 fn its_context_file_is_there_and_nothing_else_of_the_repository() {
-    let turns = vec![tool("Bash", json!({"command": "find . -type f; cat CLAUDE.md", "description": "list"})), say("Over.")];
+    let turns = vec![
+        tool("Bash", json!({"command": "find . -type f; cat CLAUDE.md", "description": "list"})),
+        say("Over."),
+    ];
     let Some(stage) = Stage::new("claude_context", turns) else { return };
-    let shell_on = ["--agent-arg=--tools", "--agent-arg=default", "--agent-arg=--allowedTools", "--agent-arg=Bash"];
+    let shell_on = [
+        "--agent-arg=--tools",
+        "--agent-arg=default",
+        "--agent-arg=--allowedTools",
+        "--agent-arg=Bash",
+    ];
     stage.run(&shell_on, "List").expect_code(0);
     let seen = stage.last_result();
     assert!(seen.contains("Answer briefly."), "{seen}");
     assert!(!seen.contains("Cargo.toml"), "{seen}");
 }
 
-fn header<'a>(mut headers: impl Iterator<Item = (&'a String, &'a String)>, name: &str) -> Option<&'a str> {
+fn header<'a>(
+    mut headers: impl Iterator<Item = (&'a String, &'a String)>,
+    name: &str,
+) -> Option<&'a str> {
     headers.find(|(known, _)| known.as_str() == name).map(|(_, value)| value.as_str())
 }

@@ -24,8 +24,13 @@ fn the_sample_output_is_of_a_run() {
     }
     let mock = Mock::start(Options::default()).unwrap();
     let script = Script::parse(DEMO.as_bytes()).unwrap();
-    let outcome = host.script_with(&script, &["--profile", "fix-issue", "--model-upstream", &mock.origin()]);
-    let sample = README.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    let outcome =
+        host.script_with(&script, &["--profile", "fix-issue", "--model-upstream", &mock.origin()]);
+    let sample = README
+        .split("```text\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("a sample");
     let lines: Vec<&str> = sample.lines().collect();
     assert_eq!(lines.len(), 12, "the sample has twelve lines");
     for line in lines {
@@ -37,7 +42,9 @@ fn the_sample_output_is_of_a_run() {
 /// True when every word of `sample` is in `printed`, in order; what varies (times, digests, paths) may stand between.
 fn words_in_order(printed: &str, sample: &str) -> bool {
     let mut words = printed.split_whitespace();
-    sample.split_whitespace().all(|wanted| words.any(|word| word.trim_end_matches([',', ':']) == wanted.trim_end_matches([',', ':'])))
+    sample.split_whitespace().all(|wanted| {
+        words.any(|word| word.trim_end_matches([',', ':']) == wanted.trim_end_matches([',', ':']))
+    })
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub(crate) fn run(options: Options) -> Result<(), String> {
     let place = Path::new("/var/tmp").join(format!("nucleus-bench-{}", std::process::id()));
     std::fs::create_dir(&place).map_err(|error| format!("{}: {error}", place.display()))?;
     let measured = measure(&bins, &place);
-    let removed = std::fs::remove_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()));
+    let removed =
+        std::fs::remove_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()));
     let table = measured?;
     removed?;
     let machine = Machine::look();

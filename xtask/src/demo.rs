@@ -45,7 +45,8 @@ pub(crate) fn run(options: Options) -> Result<(), String> {
     let place = std::env::temp_dir().join(format!("nucleus-demo-{}", std::process::id()));
     std::fs::create_dir(&place).map_err(|error| format!("{}: {error}", place.display()))?;
     let result = run_demo(&bins, &place);
-    let removed = std::fs::remove_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()));
+    let removed =
+        std::fs::remove_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()));
     result.and(removed)
 }
 
@@ -54,14 +55,22 @@ fn sample_repository(place: &Path) -> Result<PathBuf, String> {
     for (path, content) in REPOSITORY {
         let file = repository.join(path);
         if let Some(parent) = file.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| format!("{}: {error}", parent.display()))?;
+            std::fs::create_dir_all(parent)
+                .map_err(|error| format!("{}: {error}", parent.display()))?;
         }
         write(&file, content)?;
     }
     let git = |args: &[&str]| {
         run_quietly(
             Command::new("git")
-                .args(["-c", "user.name=Demo", "-c", "user.email=demo@example.invalid", "-c", "init.defaultBranch=main"])
+                .args([
+                    "-c",
+                    "user.name=Demo",
+                    "-c",
+                    "user.email=demo@example.invalid",
+                    "-c",
+                    "init.defaultBranch=main",
+                ])
                 .args(args)
                 .current_dir(&repository),
         )
@@ -73,13 +82,27 @@ fn sample_repository(place: &Path) -> Result<PathBuf, String> {
     Ok(repository)
 }
 
-fn task(bins: &Path, place: &Path, repository: &Path, script: &Path, origin: &str) -> Result<(), String> {
+fn task(
+    bins: &Path,
+    place: &Path,
+    repository: &Path,
+    script: &Path,
+    origin: &str,
+) -> Result<(), String> {
     let key = place.join("model.key");
     write(&key, MODEL_KEY)?;
     println!("\n$ nucleus run --profile fix-issue --agent scripted … \"Fix the failing test\"\n");
     need::run(
         Command::new(bins.join("nucleus"))
-            .args(["run", "--profile", "fix-issue", "--allow-local-driver", "--agent", "scripted", "--script"])
+            .args([
+                "run",
+                "--profile",
+                "fix-issue",
+                "--allow-local-driver",
+                "--agent",
+                "scripted",
+                "--script",
+            ])
             .arg(script)
             .arg("--model-upstream")
             .arg(origin)
@@ -100,7 +123,10 @@ fn inspect(bins: &Path, place: &Path, repository: &Path) -> Result<(), String> {
     let log = session_log(&place.join("state/nucleus/sessions"))?;
     let text = read(&log)?;
     expect(!text.contains("canary-7f3b") && !text.contains(MODEL_KEY), "no secret is in the log")?;
-    println!("\n$ nucleus-audit verify …/{}\n", log.file_name().unwrap_or_default().to_string_lossy());
+    println!(
+        "\n$ nucleus-audit verify …/{}\n",
+        log.file_name().unwrap_or_default().to_string_lossy()
+    );
     need::run(Command::new(bins.join("nucleus-audit")).arg("verify").arg(&log))?;
     println!("\ndemo passed: the test was fixed, everything else was refused, the log verifies");
     Ok(())

@@ -112,7 +112,8 @@ pub(crate) fn ensure(needs: &[Need], options: Options) -> Result<(), String> {
 
 /// True when a program of this name is in PATH.
 pub(crate) fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 /// Runs a command to its end; anything but success is an error that names it.

@@ -27,7 +27,8 @@ pub(crate) fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
     let skipped = target_dir().join("skipped.txt");
     std::fs::write(&skipped, "").map_err(|error| format!("{}: {error}", skipped.display()))?;
     for suite in SUITES {
-        let mut command = cargo(&["test", "--package", "testkit", "--test", suite, "--", "--test-threads=2"]);
+        let mut command =
+            cargo(&["test", "--package", "testkit", "--test", suite, "--", "--test-threads=2"]);
         command.env(BINS, bins).env(WEAKENED_BINS, weakened).env(SKIPPED, &skipped);
         need::run(&mut command)?;
     }
@@ -36,7 +37,8 @@ pub(crate) fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
 
 /// Runs the suite with the real agent.
 pub(crate) fn claude(bins: &Path, program: &Path) -> Result<(), String> {
-    let mut command = cargo(&["test", "--package", "testkit", "--test", "claude", "--", "--test-threads=1"]);
+    let mut command =
+        cargo(&["test", "--package", "testkit", "--test", "claude", "--", "--test-threads=1"]);
     need::run(command.env(BINS, bins).env(CLAUDE, program))
 }
 
@@ -48,17 +50,25 @@ pub(crate) fn lacks_switches(bins: &Path, weakened: &Path) -> Result<(), String>
         }
     }
     if !holds(&weakened.join("nucleus-tool-proxy"), SWITCH)? {
-        return Err("the weakened build lacks the switches: this check would find nothing".to_owned());
+        return Err(
+            "the weakened build lacks the switches: this check would find nothing".to_owned()
+        );
     }
     Ok(())
 }
 
 fn compare_skipped(skipped: &str) -> Result<(), String> {
-    let allowed: Vec<&str> = MAY_SKIP.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
-    let mut surprising: Vec<&str> = skipped.lines().filter(|name| !allowed.contains(name)).collect();
+    let allowed: Vec<&str> =
+        MAY_SKIP.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
+    let mut surprising: Vec<&str> =
+        skipped.lines().filter(|name| !allowed.contains(name)).collect();
     surprising.sort_unstable();
     surprising.dedup();
-    if surprising.is_empty() { Ok(()) } else { Err(format!("skipped, and may not be: {}", surprising.join(", "))) }
+    if surprising.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("skipped, and may not be: {}", surprising.join(", ")))
+    }
 }
 
 fn holds(file: &Path, needle: &[u8]) -> Result<bool, String> {

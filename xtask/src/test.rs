@@ -57,21 +57,40 @@ fn format() -> Result<(), String> {
 }
 
 fn lints() -> Result<(), String> {
-    need::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+    need::run(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn unit() -> Result<(), String> {
-    need::run(&mut cargo(&["test", "--workspace", "--quiet"]))
+    need::run(&mut cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]))
 }
 
 fn loom() -> Result<(), String> {
-    let mut command = cargo(&["test", "--package", "nucleus", "--test", "loom_budget", "--release"]);
-    need::run(command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target_dir().join("loom")))
+    let mut command =
+        cargo(&["test", "--package", "nucleus", "--test", "loom_budget", "--release"]);
+    need::run(
+        command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target_dir().join("loom")),
+    )
 }
 
 /// Advisories need a database that is not part of the source; `cargo deny check advisories` adds them online.
 fn deny() -> Result<(), String> {
-    need::run(&mut cargo(&["deny", "--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
+    need::run(&mut cargo(&[
+        "deny",
+        "--offline",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
 }
 
 fn black_box() -> Result<(), String> {

@@ -26,7 +26,9 @@ fn tracked(suffix: &str) -> Vec<(String, String)> {
     names
         .into_iter()
         .filter(|name| name.ends_with(suffix))
-        .filter_map(|name| std::fs::read_to_string(root().join(&name)).ok().map(|text| (name, text)))
+        .filter_map(|name| {
+            std::fs::read_to_string(root().join(&name)).ok().map(|text| (name, text))
+        })
         .collect()
 }
 
@@ -57,12 +59,22 @@ fn files_are_short() {
 
 #[test]
 fn unsafe_code_is_in_nucleus_sys_only() {
-    none(tracked(".rs").iter().flat_map(|(name, text)| source::unsafe_outside_sys(name, text)).collect());
+    none(
+        tracked(".rs")
+            .iter()
+            .flat_map(|(name, text)| source::unsafe_outside_sys(name, text))
+            .collect(),
+    );
 }
 
 #[test]
 fn tiers_zero_and_one_do_no_io() {
-    none(tracked(".rs").iter().flat_map(|(name, text)| source::io_below_tier_two(name, text)).collect());
+    none(
+        tracked(".rs")
+            .iter()
+            .flat_map(|(name, text)| source::io_below_tier_two(name, text))
+            .collect(),
+    );
 }
 
 #[test]
@@ -72,12 +84,22 @@ fn no_stub_and_no_ignored_test() {
 
 #[test]
 fn every_crate_inherits_the_lints() {
-    none(tracked("Cargo.toml").iter().flat_map(|(name, text)| source::lints_not_inherited(name, text)).collect());
+    none(
+        tracked("Cargo.toml")
+            .iter()
+            .flat_map(|(name, text)| source::lints_not_inherited(name, text))
+            .collect(),
+    );
 }
 
 #[test]
 fn switches_that_weaken_stay_in_test_builds() {
-    none(tracked("Cargo.toml").iter().flat_map(|(name, text)| source::weaken_by_default(name, text)).collect());
+    none(
+        tracked("Cargo.toml")
+            .iter()
+            .flat_map(|(name, text)| source::weaken_by_default(name, text))
+            .collect(),
+    );
 }
 
 #[test]

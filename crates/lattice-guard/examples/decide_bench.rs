@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use lattice_guard::{
-    Action, BudgetLimits, BudgetView, Classifier, CommandLattice, CommandPattern, Decision, Envelope,
-    GateMode, Label, PathPattern, Paths, Permissions, PodContext, RelPath, Request,
+    Action, BudgetLimits, BudgetView, Classifier, CommandLattice, CommandPattern, Decision,
+    Envelope, GateMode, Label, PathPattern, Paths, Permissions, PodContext, RelPath, Request,
     ResolvedProgram, split_command,
 };
 

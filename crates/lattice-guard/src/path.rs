@@ -233,6 +233,12 @@ impl Paths {
         self.admit_sensitive(classifier, root)
     }
 
+    /// True if an allow list leaves paths out, which masks cannot show to commands one by one.
+    #[must_use]
+    pub fn allows_by_list(&self) -> bool {
+        self.rules.lists.iter().any(|list| list.has_allowed)
+    }
+
     /// True if pods must not see the path at all: it is blocked, or sensitive and not named.
     #[must_use]
     pub fn withholds(&self, classifier: &Classifier, path: &RelPath) -> bool {

@@ -59,6 +59,10 @@ impl Withhold {
         match self.masked(path) {
             Some(MaskReason::Sensitive) => Some(HoldReason::Sensitive),
             Some(_) => Some(HoldReason::Blocked),
+            // A command may write beside the allowed paths in its overlay; it does not reach the host.
+            None if self.permissions.paths.admit(&self.classifier, &relative).is_err() => {
+                Some(HoldReason::Blocked)
+            }
             None if self.classifier.executed_or_trusted(&relative) => {
                 Some(HoldReason::ExecutedOrTrusted)
             }
@@ -102,6 +106,16 @@ mod tests {
     fn what_runs_unasked_is_visible_and_held() {
         assert_eq!(judge().masks().judge(".vscode/tasks.json"), None);
         assert_eq!(judge().hold(".vscode/tasks.json"), Some(HoldReason::ExecutedOrTrusted));
+    }
+
+    #[test]
+    fn what_an_allow_list_leaves_out_is_held() {
+        let classifier = Classifier::default();
+        let allowed = vec![lattice_guard::PathPattern::parse("src/**").unwrap()];
+        let paths = Paths::from_rules(Some(allowed), Vec::new(), &classifier);
+        let judge = Withhold::new(Permissions { paths, ..Permissions::top() }, classifier);
+        assert_eq!(judge.hold("src/lib.rs"), None);
+        assert_eq!(judge.hold("other.txt"), Some(HoldReason::Blocked));
     }
 
     #[test]

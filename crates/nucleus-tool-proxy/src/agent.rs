@@ -49,7 +49,9 @@ pub(crate) struct Intake<'a> {
 
 /// Where the agent program is inside its pod.
 pub(crate) fn program_inside(program: &Path) -> String {
-    let name = program.file_name().map_or_else(|| "agent".into(), |name| name.to_string_lossy().into_owned());
+    let name = program
+        .file_name()
+        .map_or_else(|| "agent".into(), |name| name.to_string_lossy().into_owned());
     format!("{AGENT_DIR_INSIDE}/{name}")
 }
 

@@ -29,7 +29,11 @@ impl Prepared {
     ///
     /// # Errors
     /// No descriptors are left.
-    pub(crate) fn pod(self, stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<(PodSpec, Option<Arc<ModelGate>>)> {
+    pub(crate) fn pod(
+        self,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    ) -> std::io::Result<(PodSpec, Option<Arc<ModelGate>>)> {
         let pod = PodSpec {
             argv: self.launch.argv,
             env: self.launch.env,
@@ -47,11 +51,20 @@ impl Prepared {
 ///
 /// # Errors
 /// No adapter, no program, an unusable upstream, or a home that cannot be made.
-pub(crate) fn prepare(task: &Task, model_key: Option<OwnedFd>, notes: &mut Vec<String>) -> Result<Prepared, Failure> {
+pub(crate) fn prepare(
+    task: &Task,
+    model_key: Option<OwnedFd>,
+    notes: &mut Vec<String>,
+) -> Result<Prepared, Failure> {
     let Payload::Agent { agent, program, extra_args, prompt, input } = &task.spec.payload else {
-        return Err(Failure { class: FailureClass::Internal, message: "no agent to start".to_owned(), hint: None });
+        return Err(Failure {
+            class: FailureClass::Internal,
+            message: "no agent to start".to_owned(),
+            hint: None,
+        });
     };
-    let tools: Vec<String> = task.executor.tools().iter().map(|tool| tool.as_str().to_owned()).collect();
+    let tools: Vec<String> =
+        task.executor.tools().iter().map(|tool| tool.as_str().to_owned()).collect();
     let launch = agent::launch(
         agent,
         &Intake {
@@ -64,31 +77,46 @@ pub(crate) fn prepare(task: &Task, model_key: Option<OwnedFd>, notes: &mut Vec<S
         },
     )?;
     let gate = match &task.spec.model {
-        Some(upstream) => Some(egress::model_gate(upstream, model_key, task::ledger(task)? as Arc<dyn Ledger>)?),
+        Some(upstream) => {
+            Some(egress::model_gate(upstream, model_key, task::ledger(task)? as Arc<dyn Ledger>)?)
+        }
         None => None,
     };
     let host_home = task.spec.host_env.get("HOME").map(PathBuf::from).unwrap_or_default();
     let owner = session::acting_ids(&task.session.handles.ids);
     let seeded = home::seed(agent, &task.spec.workspace, &task.spec.state_dir, &host_home, owner)
-        .map_err(|error| Failure { class: FailureClass::Unavailable, message: error.to_string(), hint: None })?;
+        .map_err(|error| Failure {
+        class: FailureClass::Unavailable,
+        message: error.to_string(),
+        hint: None,
+    })?;
     notes.extend(seeded.notes.iter().cloned());
     let masks = task.withhold.masks();
-    let context = home::context::collect(&task.spec.workspace, &host_home, &|path| masks.judge(path).is_some());
+    let context = home::context::collect(&task.spec.workspace, &host_home, &|path| {
+        masks.judge(path).is_some()
+    });
     let mut binds = vec![
         bind(program, &agent::program_inside(program)),
         bind(&task.spec.bin_dir.join("nucleus-mcp"), RELAY_INSIDE),
     ];
     let made = task.session.session.dir().join("agent");
-    binds.extend(files(&made, &launch.files).map_err(|error| session::io_failure("the agent's files", &error))?);
+    binds.extend(
+        files(&made, &launch.files)
+            .map_err(|error| session::io_failure("the agent's files", &error))?,
+    );
     let mut context_files = Vec::new();
     for file in context {
         match file.place {
             // Pods speak of paths as text; a context file under another name would be of no use to an agent.
-            ContextPlace::Workspace(path) => context_files.extend(path.as_str().map(|path| (path.to_owned(), file.bytes))),
+            ContextPlace::Workspace(path) => {
+                context_files.extend(path.as_str().map(|path| (path.to_owned(), file.bytes)))
+            }
             ContextPlace::Home(path) => {
                 let inside = format!("{}/{path}", agent::HOME_INSIDE);
                 let bound = files(&made, &[(inside, file.bytes)]);
-                binds.extend(bound.map_err(|error| session::io_failure("the agent's files", &error))?);
+                binds.extend(
+                    bound.map_err(|error| session::io_failure("the agent's files", &error))?,
+                );
             }
         }
     }

@@ -42,12 +42,17 @@ impl Control {
     ///
     /// # Errors
     /// The socket failed, or its first line is not a `start`.
-    pub(crate) fn accept(socket: UnixStream) -> std::io::Result<(Self, BufReader<UnixStream>, TaskSpec)> {
+    pub(crate) fn accept(
+        socket: UnixStream,
+    ) -> std::io::Result<(Self, BufReader<UnixStream>, TaskSpec)> {
         socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let mut reader = BufReader::new(socket.try_clone()?);
         match read_message(&mut reader)? {
             Some(ToProxy::Start(spec)) => Ok((Self { writer: Mutex::new(socket) }, reader, *spec)),
-            _ => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "the first control line must be `start`")),
+            _ => Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "the first control line must be `start`",
+            )),
         }
     }
 
@@ -88,7 +93,9 @@ pub(crate) fn listen<T: Send + 'static>(
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
         loop {
             let message = match read_message(&mut reader) {
-                Ok(Some(ToProxy::Decide { id, approve, reason })) => FromUser::Decide { id, approve, reason },
+                Ok(Some(ToProxy::Decide { id, approve, reason })) => {
+                    FromUser::Decide { id, approve, reason }
+                }
                 Ok(Some(ToProxy::Interrupt)) => FromUser::Interrupt,
                 Ok(Some(ToProxy::Start(_)) | None) | Err(_) => FromUser::Gone,
             };

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use nucleus::{Caller, Cancel, Executor, Pool, Progress};
 use nucleus_wire::mcp::{
-    CallTool, ErrorCode, Frame, FrameReader, Line, Notification, ProgressToken, ProtocolVersion, Reply, Request, RequestId,
-    ServerInfo, ServerNotification, ToolResult,
+    CallTool, ErrorCode, Frame, FrameReader, Line, Notification, ProgressToken, ProtocolVersion,
+    Reply, Request, RequestId, ServerInfo, ServerNotification, ToolResult,
 };
 use nucleus_wire::tool;
 
@@ -123,8 +123,10 @@ impl Connection {
                 }
             },
             Ok(Frame::Notification { method, params }) => {
-                if let Ok(Notification::Cancelled { request_id, .. }) = Notification::parse(&method, &params)
-                    && let Some(cancel) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&request_id)
+                if let Ok(Notification::Cancelled { request_id, .. }) =
+                    Notification::parse(&method, &params)
+                    && let Some(cancel) =
+                        self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&request_id)
                 {
                     cancel.cancel();
                 }
@@ -166,7 +168,8 @@ impl Connection {
                 drop(running);
                 self.malformed("frame.id_in_use");
                 let text = "a call with this id is still running";
-                self.writer.send(&Reply::error(Some(id), ErrorCode::InvalidRequest, text).to_line());
+                self.writer
+                    .send(&Reply::error(Some(id), ErrorCode::InvalidRequest, text).to_line());
                 return;
             }
             running.insert(id.clone(), cancel.clone());
@@ -176,8 +179,13 @@ impl Connection {
         let running = Arc::clone(&self.running);
         let request = id.clone();
         let submitted = self.door.pool.submit(move || {
-            let progress = Reporter { writer: &writer, token: call.progress_token.as_ref(), sent: AtomicUsize::new(0) };
-            let result = door.executor.serve(&call.name, &call.arguments, &door.caller, &cancel, &progress);
+            let progress = Reporter {
+                writer: &writer,
+                token: call.progress_token.as_ref(),
+                sent: AtomicUsize::new(0),
+            };
+            let result =
+                door.executor.serve(&call.name, &call.arguments, &door.caller, &cancel, &progress);
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
             writer.send(&Reply::tool(request, on_the_wire(result)).to_line());
         });
@@ -199,7 +207,9 @@ fn on_the_wire(result: nucleus::ToolResult) -> ToolResult {
     let wire = if error { ToolResult::error(result.text) } else { ToolResult::text(result.text) };
     // Not as `structuredContent`: Claude Code shows the model that instead of the text, and the output would be lost.
     match result.structured {
-        Some(data) => wire.with_meta(serde_json::Map::from_iter([("nucleus/result".to_owned(), data)])),
+        Some(data) => {
+            wire.with_meta(serde_json::Map::from_iter([("nucleus/result".to_owned(), data)]))
+        }
         None => wire,
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nucleus::{Feed, Recorder};
-use nucleus_gate::{DnsStub, GateConfig, Ledger, ModelGate, Origin, PriceTable, ProxyRules, Roots, Secret};
+use nucleus_gate::{
+    DnsStub, GateConfig, Ledger, ModelGate, Origin, PriceTable, ProxyRules, Roots, Secret,
+};
 use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, ModelUpstream};
 use nucleus_wire::display::escape_short;
 use tokio::runtime::Runtime;
@@ -34,13 +36,21 @@ impl Egress {
     /// # Errors
     /// The host gives no threads.
     pub(crate) fn new() -> std::io::Result<Self> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("egress").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("egress")
+            .enable_all()
+            .build()?;
         Ok(Self { runtime, stop: watch::channel(false).0, servers: Vec::new() })
     }
 
     /// Serves the model gate on a pod's listener.
-    pub(crate) fn serve_gate(&mut self, gate: Arc<ModelGate>, listener: TcpListener, control: Arc<dyn Feed>) {
+    pub(crate) fn serve_gate(
+        &mut self,
+        gate: Arc<ModelGate>,
+        listener: TcpListener,
+        control: Arc<dyn Feed>,
+    ) {
         let stop = stopped(self.stop.subscribe());
         self.servers.push(self.runtime.spawn(async move {
             if let Err(error) = gate.serve(listener, stop).await {
@@ -50,10 +60,17 @@ impl Egress {
     }
 
     /// Answers a pod's name queries: no name exists.
-    pub(crate) fn serve_names(&mut self, sockets: (UdpSocket, TcpListener), recorder: Recorder, feed: Arc<dyn Feed>) {
+    pub(crate) fn serve_names(
+        &mut self,
+        sockets: (UdpSocket, TcpListener),
+        recorder: Recorder,
+        feed: Arc<dyn Feed>,
+    ) {
         let stop = stopped(self.stop.subscribe());
         let told = Arc::clone(&feed);
-        let stub = DnsStub::new(Arc::new(move |name, kind| refuse_name(&recorder, told.as_ref(), name, kind)));
+        let stub = DnsStub::new(Arc::new(move |name, kind| {
+            refuse_name(&recorder, told.as_ref(), name, kind)
+        }));
         let (udp, tcp) = sockets;
         self.servers.push(self.runtime.spawn(async move {
             if let Err(error) = stub.serve(udp, Some(tcp), stop).await {
@@ -104,7 +121,12 @@ pub(crate) fn model_gate(
         })?;
     }
     let roots = if origin.is_tls() {
-        let extra = upstream.extra_roots.as_ref().map(std::fs::read).transpose().map_err(|error| usage(&error))?;
+        let extra = upstream
+            .extra_roots
+            .as_ref()
+            .map(std::fs::read)
+            .transpose()
+            .map_err(|error| usage(&error))?;
         Roots::load(extra.as_deref()).map_err(|error| usage(&error))?
     } else {
         Roots::none()

@@ -37,12 +37,18 @@ pub(crate) fn assemble(spec: &TaskSpec, started_ms: u64) -> Result<TaskEnvelope,
     let mut notes = Vec::new();
     let (name, mut operator) = operator_policy(spec, started_ms)?;
     for ceiling in &spec.ceilings {
-        let admin = AdminConfig::parse(&ceiling.name, &ceiling.text).map_err(|errors| policy_failure(&errors))?;
+        let admin = AdminConfig::parse(&ceiling.name, &ceiling.text)
+            .map_err(|errors| policy_failure(&errors))?;
         forbidden(&admin, spec)?;
         operator = operator.meet(&admin.ceiling(started_ms));
     }
     if operator.network != lattice_guard::Hosts::bottom() {
         notes.push("the policy names network hosts; pods of this version have no network at all, so none is reachable".to_owned());
+    }
+    if operator.paths.allows_by_list()
+        && operator.levels.get(lattice_guard::Operation::RunBash) > lattice_guard::Level::Never
+    {
+        notes.push("[paths] allowed binds the file tools and what is applied; commands can read the rest unless it is blocked".to_owned());
     }
     // The gate looks at the operator's envelope, before the repository can remove a leg of the trifecta.
     let (envelope, authority) = Envelope::new(operator, Classifier::default(), GateMode::Static);
@@ -68,7 +74,8 @@ fn operator_policy(spec: &TaskSpec, started_ms: u64) -> Result<(String, Permissi
             Ok((name.clone(), profile.policy().envelope(started_ms, &defaults)))
         }
         PolicySource::File(file) => {
-            let policy = permissions::parse(&file.name, &file.text).map_err(|errors| policy_failure(&errors))?;
+            let policy = permissions::parse(&file.name, &file.text)
+                .map_err(|errors| policy_failure(&errors))?;
             policy.refuse_unmeasured(&measured(spec)).map_err(|errors| policy_failure(&errors))?;
             Ok((file.name.clone(), policy.envelope(started_ms, &defaults)))
         }
@@ -77,7 +84,8 @@ fn operator_policy(spec: &TaskSpec, started_ms: u64) -> Result<(String, Permissi
 
 /// Limits that something on this task's route counts: the model gate counts tokens, where there is one.
 fn measured(spec: &TaskSpec) -> BTreeSet<BudgetLimit> {
-    let tokens = spec.model.iter().flat_map(|_| [BudgetLimit::InputTokens, BudgetLimit::OutputTokens]);
+    let tokens =
+        spec.model.iter().flat_map(|_| [BudgetLimit::InputTokens, BudgetLimit::OutputTokens]);
     std::iter::once(BudgetLimit::Cost).chain(tokens).collect()
 }
 
@@ -117,8 +125,9 @@ fn project_policy(workspace: &Path, started_ms: u64) -> Result<Option<Permission
         message: format!("{PROJECT_FILE} of this repository cannot be read: {error}"),
         hint: Some("remove it, or make it a regular file of at most 64 KiB".to_owned()),
     };
-    let root = openat(CWD, workspace, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|error| unreadable(&error))?;
+    let root =
+        openat(CWD, workspace, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| unreadable(&error))?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let file = match openat2(root.as_fd(), PROJECT_FILE, flags, Mode::empty(), resolve) {
@@ -126,14 +135,17 @@ fn project_policy(workspace: &Path, started_ms: u64) -> Result<Option<Permission
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
         Err(error) => return Err(unreadable(&error)),
     };
-    let regular = fstat(&file).is_ok_and(|meta| FileType::from_raw_mode(meta.st_mode) == FileType::RegularFile);
+    let regular = fstat(&file)
+        .is_ok_and(|meta| FileType::from_raw_mode(meta.st_mode) == FileType::RegularFile);
     if !regular {
         return Err(unreadable(&"it is not a regular file"));
     }
     let mut text = Vec::new();
-    let mut limited = std::io::Read::take(std::fs::File::from(file), PROJECT_FILE_BYTES_MAX.saturating_add(1));
+    let mut limited =
+        std::io::Read::take(std::fs::File::from(file), PROJECT_FILE_BYTES_MAX.saturating_add(1));
     std::io::Read::read_to_end(&mut limited, &mut text).map_err(|error| unreadable(&error))?;
-    let policy = permissions::parse(PROJECT_FILE, &text).map_err(|errors| policy_failure(&errors))?;
+    let policy =
+        permissions::parse(PROJECT_FILE, &text).map_err(|errors| policy_failure(&errors))?;
     Ok(Some(policy.ceiling(started_ms)))
 }
 

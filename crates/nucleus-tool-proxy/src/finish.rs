@@ -63,7 +63,8 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
     egress.finish();
     let dead = session.driver.kill_all();
     // The workspace is written like anything else: only what is in the log first takes place.
-    let announced = if ending.is_complete() && dead.is_ok() { Some(record_apply(&recorder)) } else { None };
+    let announced =
+        if ending.is_complete() && dead.is_ok() { Some(record_apply(&recorder)) } else { None };
     let applied = match &announced {
         Some(Ok(())) => {
             let options = ApplyOptions { review: spec.review, hold: &|path| withhold.hold(path) };
@@ -99,7 +100,9 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
             .map_err(|error| Failure {
                 class: FailureClass::Unavailable,
                 message: format!("the log could not be closed: {error}"),
-                hint: Some("what was applied stays applied; keep the session for its log".to_owned()),
+                hint: Some(
+                    "what was applied stays applied; keep the session for its log".to_owned(),
+                ),
             })?
             .entries,
         log_verdict,
@@ -119,7 +122,8 @@ fn record_apply(recorder: &nucleus::Recorder) -> Result<(), Failure> {
 
 /// Verifies the closed log as anybody with its keys can.
 fn verdict(state_dir: &Path, log: &Path) -> String {
-    let keys = Keys::load_or_create(&state_dir.join("keys")).and_then(|keys| Ok(keys.verify_keys()?));
+    let keys =
+        Keys::load_or_create(&state_dir.join("keys")).and_then(|keys| Ok(keys.verify_keys()?));
     match keys {
         Ok(keys) => match nucleus_log::verify(log, &keys, &VerifyOptions::default()) {
             Ok(report) => report.verdict.to_string(),
@@ -188,8 +192,10 @@ fn fold(changes: Vec<FileChange>) -> Vec<FileChange> {
     let mut folded: Vec<FileChange> = Vec::new();
     let mut git = false;
     // Names in order: a directory comes before what is in it.
-    let ordered: BTreeMap<Vec<String>, FileChange> =
-        changes.into_iter().map(|change| (change.path.split('/').map(str::to_owned).collect(), change)).collect();
+    let ordered: BTreeMap<Vec<String>, FileChange> = changes
+        .into_iter()
+        .map(|change| (change.path.split('/').map(str::to_owned).collect(), change))
+        .collect();
     let mut directory: Option<(String, usize)> = None;
     for change in ordered.into_values() {
         let path = change.path.clone();
@@ -235,7 +241,10 @@ mod tests {
 
     #[test]
     fn a_new_directory_is_one_change() {
-        let all = ["target", "target/a", "target/a/b", "target.txt", ".git/index", ".git/HEAD", "x"].map(created).to_vec();
+        let all =
+            ["target", "target/a", "target/a/b", "target.txt", ".git/index", ".git/HEAD", "x"]
+                .map(created)
+                .to_vec();
         let folded: Vec<String> = fold(all).into_iter().map(|change| change.path).collect();
         assert_eq!(folded, ["target/ (2 within)", "target.txt", "x", ".git"]);
     }
@@ -244,7 +253,10 @@ mod tests {
     fn a_changed_directory_is_not_folded() {
         let mut dir = created("src");
         dir.kind = "mode".to_owned();
-        let folded: Vec<String> = fold(vec![dir, created("src/a"), created("src/b")]).into_iter().map(|c| c.path).collect();
+        let folded: Vec<String> = fold(vec![dir, created("src/a"), created("src/b")])
+            .into_iter()
+            .map(|c| c.path)
+            .collect();
         assert_eq!(folded, ["src", "src/a", "src/b"]);
     }
 }

@@ -2,8 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nucleus::{Amount, Caller, Digest, Executor, Feed, ModelCallRequest, ModelTicket, ModelUsage, Recorder};
-use nucleus_gate::{Admission, Denial, Ledger, ModelCall, Note, Refusal, Remaining, Reservation, Ticket, Usage};
+use nucleus::{
+    Amount, Caller, Digest, Executor, Feed, ModelCallRequest, ModelTicket, ModelUsage, Recorder,
+};
+use nucleus_gate::{
+    Admission, Denial, Ledger, ModelCall, Note, Refusal, Remaining, Reservation, Ticket, Usage,
+};
 use nucleus_wire::control::{FeedEvent, FeedStatus};
 use nucleus_wire::display::escape_short;
 
@@ -20,7 +24,12 @@ pub(crate) struct ModelLedger {
 
 impl ModelLedger {
     /// A ledger for the agent behind `caller`.
-    pub(crate) fn new(executor: Executor, caller: Caller, recorder: Recorder, feed: Arc<dyn Feed>) -> Self {
+    pub(crate) fn new(
+        executor: Executor,
+        caller: Caller,
+        recorder: Recorder,
+        feed: Arc<dyn Feed>,
+    ) -> Self {
         Self { executor, caller, recorder, feed }
     }
 }
@@ -49,7 +58,10 @@ impl Ledger for ModelLedger {
                     output_tokens: reservation.max_output_tokens,
                 })
             })
-            .map_err(|refusal| Denial { code: refusal.code().to_owned(), text: refusal.text().to_owned() })?;
+            .map_err(|refusal| Denial {
+                code: refusal.code().to_owned(),
+                text: refusal.text().to_owned(),
+            })?;
         let max_output_tokens = reserved
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)

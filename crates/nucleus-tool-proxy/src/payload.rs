@@ -16,7 +16,11 @@ const CHUNK_BYTES: usize = 32 * 1024;
 ///
 /// # Errors
 /// The thread could not be started.
-pub(crate) fn forward(pipe: OwnedFd, stream: &'static str, control: Arc<Control>) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn forward(
+    pipe: OwnedFd,
+    stream: &'static str,
+    control: Arc<Control>,
+) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(stream.to_owned()).spawn(move || {
         let mut pipe = File::from(pipe);
         let mut chunk = vec![0_u8; CHUNK_BYTES];
@@ -47,7 +51,10 @@ fn message(stream: &str, bytes: &[u8]) -> FromProxy {
     let (text, hex) = match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),
         Err(_) => {
-            let hex = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(|digit| char::from_digit(digit.into(), 16));
+            let hex = bytes
+                .iter()
+                .flat_map(|byte| [byte >> 4, byte & 0xf])
+                .filter_map(|digit| char::from_digit(digit.into(), 16));
             (String::from_utf8_lossy(bytes).into_owned(), Some(hex.collect()))
         }
     };
@@ -69,9 +76,13 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_travel_beside_it() {
-        let FromProxy::Output { text, hex, .. } = message("stdout", b"a\xff\x0f") else { panic!("no output") };
+        let FromProxy::Output { text, hex, .. } = message("stdout", b"a\xff\x0f") else {
+            panic!("no output")
+        };
         assert_eq!((text.as_str(), hex.as_deref()), ("a\u{fffd}\u{f}", Some("61ff0f")));
-        let FromProxy::Output { text, hex, .. } = message("stdout", "né".as_bytes()) else { panic!("no output") };
+        let FromProxy::Output { text, hex, .. } = message("stdout", "né".as_bytes()) else {
+            panic!("no output")
+        };
         assert_eq!((text.as_str(), hex), ("né", None));
     }
 

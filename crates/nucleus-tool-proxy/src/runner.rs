@@ -35,7 +35,11 @@ impl PodRunner {
         env: Vec<(String, String)>,
         owner: Option<(u32, u32)>,
     ) -> Self {
-        let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str()).unwrap_or_default();
+        let path = env
+            .iter()
+            .find(|(name, _)| name == "PATH")
+            .map(|(_, value)| value.as_str())
+            .unwrap_or_default();
         let path = path.split(':').filter(|dir| dir.starts_with('/')).map(str::to_owned).collect();
         Self { driver, root, workspace, env, path, owner }
     }
@@ -49,7 +53,12 @@ impl PodRunner {
     ///
     /// # Errors
     /// Those of the driver; nothing runs then.
-    pub(crate) fn spawn(&self, mut spec: RunSpec, stdout: OwnedFd, stderr: OwnedFd) -> Result<Pod, RunnerError> {
+    pub(crate) fn spawn(
+        &self,
+        mut spec: RunSpec,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    ) -> Result<Pod, RunnerError> {
         let stdin = match spec.take_stdin() {
             Some(stdin) => stdin,
             None => File::open("/dev/null")?.into(),
@@ -105,11 +114,13 @@ impl PodRunner {
             Err(_) => return None,
         };
         if let Some(fd) = &file
-            && !fstat(fd).is_ok_and(|meta| FileType::from_raw_mode(meta.st_mode) == FileType::RegularFile)
+            && !fstat(fd)
+                .is_ok_and(|meta| FileType::from_raw_mode(meta.st_mode) == FileType::RegularFile)
         {
             return None;
         }
-        let real = file.as_ref().and_then(|fd| self.real_name(fd)).unwrap_or_else(|| path.to_owned());
+        let real =
+            file.as_ref().and_then(|fd| self.real_name(fd)).unwrap_or_else(|| path.to_owned());
         let agent_writable = self.writable(&real);
         Some(Program { path: path.to_owned(), real, agent_writable, file: file.map(File::from) })
     }
@@ -135,7 +146,9 @@ impl PodRunner {
     /// True when a command of the agent can change the file: anything that is not one of the read-only binds.
     fn writable(&self, real: &str) -> bool {
         let beneath = |dir: &str| real.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-        [self.workspace.as_str(), "/tmp", "/home", "/dev/shm", "/opt/nucleus/cache"].iter().any(|dir| beneath(dir))
+        [self.workspace.as_str(), "/tmp", "/home", "/dev/shm", "/opt/nucleus/cache"]
+            .iter()
+            .any(|dir| beneath(dir))
     }
 }
 
@@ -204,7 +217,9 @@ pub(crate) fn exit_of(end: PodEnd, program: &str) -> Result<Exit, RunnerError> {
         PodEnd::NotExecuted(number) if number == Errno::NOENT.raw_os_error() => {
             Err(RunnerError::NotFound { program: program.to_owned() })
         }
-        PodEnd::NotExecuted(number) => Err(RunnerError::Io(std::io::Error::from_raw_os_error(number))),
+        PodEnd::NotExecuted(number) => {
+            Err(RunnerError::Io(std::io::Error::from_raw_os_error(number)))
+        }
         _ => Ok(Exit::Signal(9)),
     }
 }

@@ -9,8 +9,8 @@ use nucleus_log::{Keys, Origin, Writer};
 use nucleus_sandbox::toolchain::{self, HostEnv, Toolchain};
 use nucleus_sandbox::workspace::{self, Lock, Mode, Session, SessionSettings, WorkspaceError};
 use nucleus_sandbox::{
-    Driver, Enforcement, HOME, LauncherConfig, Limits, LocalDriver, PodIds, SandboxError, SessionHandles, SessionSpec, Strength,
-    Withhold, WorkspaceMode,
+    Driver, Enforcement, HOME, LauncherConfig, Limits, LocalDriver, PodIds, SandboxError,
+    SessionHandles, SessionSpec, Strength, Withhold, WorkspaceMode,
 };
 use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, PolicySource, TaskSpec};
 
@@ -49,7 +49,8 @@ pub(crate) fn admit(spec: &TaskSpec) -> Result<workspace::Workspace, Failure> {
 /// # Errors
 /// A path that cannot be named in a rule; nothing may be read then.
 pub(crate) fn hide_scrubbed(envelope: &Envelope, scrubbed: &[String]) -> Result<Envelope, Failure> {
-    let patterns: Result<Vec<PathPattern>, _> = scrubbed.iter().map(|path| PathPattern::parse(&literal(path))).collect();
+    let patterns: Result<Vec<PathPattern>, _> =
+        scrubbed.iter().map(|path| PathPattern::parse(&literal(path))).collect();
     let patterns = patterns.map_err(|error| Failure {
         class: FailureClass::Internal,
         message: format!("a file with a credential cannot be withheld: {error}"),
@@ -75,7 +76,10 @@ fn literal(path: &str) -> String {
 ///
 /// # Errors
 /// The local driver was not accepted, cannot work here, or achieves less than the envelope demands.
-pub(crate) fn driver(spec: &TaskSpec, permissions: &Permissions) -> Result<Arc<LocalDriver>, Failure> {
+pub(crate) fn driver(
+    spec: &TaskSpec,
+    permissions: &Permissions,
+) -> Result<Arc<LocalDriver>, Failure> {
     if !spec.allow_local_driver {
         return Err(Failure {
             class: FailureClass::Isolation,
@@ -89,7 +93,8 @@ pub(crate) fn driver(spec: &TaskSpec, permissions: &Permissions) -> Result<Arc<L
             ),
         });
     }
-    let driver = LocalDriver::start(&LauncherConfig::default()).map_err(|error| sandbox_failure(&error))?;
+    let driver =
+        LocalDriver::start(&LauncherConfig::default()).map_err(|error| sandbox_failure(&error))?;
     // Preparing the session builds and tests the same walls: a probe of its own is for policies that ask for more.
     let full = if permissions.isolation.full_layers.is_empty() {
         BTreeSet::new()
@@ -101,8 +106,12 @@ pub(crate) fn driver(spec: &TaskSpec, permissions: &Permissions) -> Result<Arc<L
         None => Ok(Arc::new(driver)),
         Some(shortfall) => Err(Failure {
             class: FailureClass::Isolation,
-            message: format!("the policy asks for more isolation than this host gives: {shortfall}"),
-            hint: Some("lower [isolation] in the policy, or run on a host that gives it".to_owned()),
+            message: format!(
+                "the policy asks for more isolation than this host gives: {shortfall}"
+            ),
+            hint: Some(
+                "lower [isolation] in the policy, or run on a host that gives it".to_owned(),
+            ),
         }),
     }
 }
@@ -118,16 +127,23 @@ pub(crate) fn open(
     withhold: &Withhold,
     policy_digest: &str,
 ) -> Result<TaskSession, Failure> {
-    let settings = SessionSettings { policy_file: policy_file(&spec.policy), task: Some(task_words(&spec.payload)) };
-    let (mut session, lock) =
-        Session::create(&spec.state_dir, &spec.session, admitted, settings).map_err(|error| workspace_failure(&error))?;
+    let settings = SessionSettings {
+        policy_file: policy_file(&spec.policy),
+        task: Some(task_words(&spec.payload)),
+    };
+    let (mut session, lock) = Session::create(&spec.state_dir, &spec.session, admitted, settings)
+        .map_err(|error| workspace_failure(&error))?;
     withhold.save(session.dir()).map_err(|error| io_failure("the session", &error))?;
     let (writer, toolchains, prepared) = std::thread::scope(|scope| {
         // A new log waits for the disk, new walls for the kernel: neither for the other.
         let log = scope.spawn(|| log(&spec.state_dir, &session));
         let walls = walls(spec, &driver, withhold, &session, policy_digest);
         let log = log.join().unwrap_or_else(|_| {
-            Err(Failure { class: FailureClass::Internal, message: "making the log panicked".to_owned(), hint: None })
+            Err(Failure {
+                class: FailureClass::Internal,
+                message: "making the log panicked".to_owned(),
+                hint: None,
+            })
         });
         let (toolchains, prepared) = walls?;
         Ok::<_, Failure>((log?, toolchains, prepared))
@@ -157,7 +173,10 @@ fn walls(
     session: &Session,
     policy_digest: &str,
 ) -> Result<(Vec<Toolchain>, Result<SessionHandles, SandboxError>), Failure> {
-    let toolchains = toolchain::discover(&HostEnv { vars: spec.host_env.clone(), workspace: spec.workspace.clone() });
+    let toolchains = toolchain::discover(&HostEnv {
+        vars: spec.host_env.clone(),
+        workspace: spec.workspace.clone(),
+    });
     let cache_dir = cache(&spec.state_dir, &spec.workspace, policy_digest)?;
     let prepared = driver.prepare(&SessionSpec {
         session_dir: session.dir().to_owned(),
@@ -175,8 +194,16 @@ fn walls(
 pub(crate) fn tool_environment(spec: &TaskSpec, toolchains: &[Toolchain]) -> Vec<(String, String)> {
     let mut path: Vec<String> = toolchains.iter().flat_map(|t| t.path.iter().cloned()).collect();
     path.extend(toolchain::base().path);
-    let mut env: BTreeMap<String, String> = toolchains.iter().flat_map(|t| t.env.iter().cloned()).collect();
-    for (name, value) in [("HOME", HOME), ("SHELL", "/bin/sh"), ("TERM", "dumb"), ("TMPDIR", "/tmp"), ("USER", "agent"), ("LOGNAME", "agent")] {
+    let mut env: BTreeMap<String, String> =
+        toolchains.iter().flat_map(|t| t.env.iter().cloned()).collect();
+    for (name, value) in [
+        ("HOME", HOME),
+        ("SHELL", "/bin/sh"),
+        ("TERM", "dumb"),
+        ("TMPDIR", "/tmp"),
+        ("USER", "agent"),
+        ("LOGNAME", "agent"),
+    ] {
         env.insert(name.to_owned(), value.to_owned());
     }
     env.insert("PATH".to_owned(), path.join(":"));
@@ -186,7 +213,9 @@ pub(crate) fn tool_environment(spec: &TaskSpec, toolchains: &[Toolchain]) -> Vec
         }
     }
     // The user's name for commits: no pod has a git configuration of theirs.
-    for (theirs, ours) in [("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL")] {
+    for (theirs, ours) in
+        [("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL")]
+    {
         if let Some(value) = spec.host_env.get(theirs) {
             env.insert(theirs.to_owned(), value.clone());
             env.insert(ours.to_owned(), value.clone());
@@ -218,11 +247,16 @@ fn log(state_dir: &Path, session: &Session) -> Result<Arc<Writer>, Failure> {
     let unwritable = |error: &dyn std::fmt::Display| Failure {
         class: FailureClass::Unavailable,
         message: format!("the log cannot be written: {error}"),
-        hint: Some("nothing runs without a log; free space or repair the state directory".to_owned()),
+        hint: Some(
+            "nothing runs without a log; free space or repair the state directory".to_owned(),
+        ),
     };
     let keys = Keys::load_or_create(&state_dir.join("keys")).map_err(|error| unwritable(&error))?;
-    let origin = Origin::parse(&format!("nucleus/session/{}", session.id())).map_err(|error| unwritable(&error))?;
-    Writer::create(&session.log_path(), &keys, origin).map(Arc::new).map_err(|error| unwritable(&error))
+    let origin = Origin::parse(&format!("nucleus/session/{}", session.id()))
+        .map_err(|error| unwritable(&error))?;
+    Writer::create(&session.log_path(), &keys, origin)
+        .map(Arc::new)
+        .map_err(|error| unwritable(&error))
 }
 
 /// Writable layers of toolchain caches: one directory per workspace and policy, never shared with another.
@@ -257,7 +291,11 @@ fn task_words(payload: &Payload) -> String {
 pub(crate) fn command_refused(result: &nucleus::ToolResult, policy: &str) -> Failure {
     let (message, hint) = match &result.ending {
         nucleus::Ending::Denied(refusal) => (
-            format!("policy {policy} does not let this command run ({}, held by {})", refusal.code(), refusal.layer()),
+            format!(
+                "policy {policy} does not let this command run ({}, held by {})",
+                refusal.code(),
+                refusal.layer()
+            ),
             "choose a profile that does (`nucleus profiles`) with --profile NAME,\nor name a permissions.toml of your own with --config FILE",
         ),
         nucleus::Ending::ApprovalRequired { operation, .. } => (
@@ -284,9 +322,9 @@ pub(crate) fn not_runnable(program: &str, error: &nucleus::RunnerError, path: &s
 /// The failure of a driver, with its remedy.
 pub(crate) fn sandbox_failure(error: &SandboxError) -> Failure {
     let class = match error {
-        SandboxError::UserNamespaces { .. } | SandboxError::Requirement { .. } | SandboxError::SelfTest { .. } => {
-            FailureClass::Isolation
-        }
+        SandboxError::UserNamespaces { .. }
+        | SandboxError::Requirement { .. }
+        | SandboxError::SelfTest { .. } => FailureClass::Isolation,
         SandboxError::Path { .. } => FailureClass::Usage,
         SandboxError::Misuse(_) => FailureClass::Internal,
         _ => FailureClass::Unavailable,

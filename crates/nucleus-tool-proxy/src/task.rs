@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 
 use lattice_guard::{Envelope, Label, PodContext};
 use nucleus::{
-    Amount, ApprovalSetup, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding, Executor, Exit, Feed, Principal, Recorder,
-    Runner, Sandbox, SandboxParts, SystemClock, Workspace,
+    Amount, ApprovalSetup, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding,
+    Executor, Exit, Feed, Principal, Recorder, Runner, Sandbox, SandboxParts, SystemClock,
+    Workspace,
 };
 use nucleus_sandbox::{Driver, Pod, PodEnd, Withhold, WorkspaceMode};
-use nucleus_wire::control::{ApprovalMode, Failure, FailureClass, FromProxy, Payload, Started, Summary, TaskSpec};
+use nucleus_wire::control::{
+    ApprovalMode, Failure, FailureClass, FromProxy, Payload, Started, Summary, TaskSpec,
+};
 
 use crate::control::{self, Control, FromUser};
 use crate::egress::Egress;
@@ -75,10 +78,12 @@ pub(crate) fn run(
     reader: BufReader<UnixStream>,
 ) -> Result<Summary, Failure> {
     let began = Instant::now();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(|error| session::io_failure("the clock", &error))?);
+    let clock: Arc<dyn Clock> =
+        Arc::new(SystemClock::new().map_err(|error| session::io_failure("the clock", &error))?);
     let admitted = session::admit(&spec)?;
     spec.workspace = admitted.path().to_owned();
-    let TaskEnvelope { envelope, authority, name, mut notes } = envelope::assemble(&spec, clock.wall_ms())?;
+    let TaskEnvelope { envelope, authority, name, mut notes } =
+        envelope::assemble(&spec, clock.wall_ms())?;
     let withhold = Withhold::new(envelope.permissions().clone(), envelope.classifier().clone());
     let driver = session::driver(&spec, envelope.permissions())?;
     let digest = cache_digest(&envelope)?;
@@ -91,7 +96,8 @@ pub(crate) fn run(
     let budget = AtomicBudget::new(limits(&envelope));
     let sandbox = sandbox(&spec, control, &clock, &session, &recorder, &runner)?;
     let executor = Executor::with_envelope(envelope, authority, &sandbox, &budget);
-    let mut egress = Egress::new().map_err(|error| session::io_failure("threads for the gate", &error))?;
+    let mut egress =
+        Egress::new().map_err(|error| session::io_failure("threads for the gate", &error))?;
     if let Some(sockets) = session.handles.dns.take() {
         egress.serve_names(sockets, recorder.clone(), Arc::clone(control) as Arc<dyn Feed>);
     }
@@ -114,10 +120,12 @@ pub(crate) fn run(
     let caller = Caller::new(channel_of(&task.spec.payload), principal);
     let started = match task.spec.payload.clone() {
         Payload::Command { argv } => start_command(&task, argv, &caller, &stop, &name, notes),
-        Payload::Agent { .. } => agent_pod::prepare(&task, model_key, &mut notes).and_then(|launch| {
-            announce(&task, &name, notes);
-            start_agent(&mut task, launch, &caller)
-        }),
+        Payload::Agent { .. } => {
+            agent_pod::prepare(&task, model_key, &mut notes).and_then(|launch| {
+                announce(&task, &name, notes);
+                start_agent(&mut task, launch, &caller)
+            })
+        }
     };
     let ending = match started {
         Ok(running) => wait(&task, running, &sender, &events),
@@ -158,7 +166,8 @@ fn start_command(
                 });
             }
             // The human has not answered yet: ask again until the request is decided or expires.
-            Err(result) if matches!(result.ending, CallEnding::ApprovalRequired { id: Some(_), .. }) => {}
+            Err(result)
+                if matches!(result.ending, CallEnding::ApprovalRequired { id: Some(_), .. }) => {}
             Err(result) => return Err(session::command_refused(&result, name)),
         }
     };
@@ -174,12 +183,23 @@ fn start_command(
     })?;
     let (stdout, stdout_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
     let (stderr, stderr_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
-    let pod = task.runner.spawn(spec, stdout_writer, stderr_writer).map_err(|error| unavailable(&error))?;
+    let pod = task
+        .runner
+        .spawn(spec, stdout_writer, stderr_writer)
+        .map_err(|error| unavailable(&error))?;
     let output = output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
-    Ok(Running { pod: Arc::new(pod), output, ticket: Some((ticket, argv.first().cloned().unwrap_or_default())) })
+    Ok(Running {
+        pod: Arc::new(pod),
+        output,
+        ticket: Some((ticket, argv.first().cloned().unwrap_or_default())),
+    })
 }
 
-fn start_agent(task: &mut Task, launch: agent_pod::Prepared, caller: &Caller) -> Result<Running, Failure> {
+fn start_agent(
+    task: &mut Task,
+    launch: agent_pod::Prepared,
+    caller: &Caller,
+) -> Result<Running, Failure> {
     let unavailable = |error: &dyn std::fmt::Display| Failure {
         class: FailureClass::Unavailable,
         message: format!("the agent's pod: {error}"),
@@ -187,11 +207,14 @@ fn start_agent(task: &mut Task, launch: agent_pod::Prepared, caller: &Caller) ->
     };
     let (stdout, stdout_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
     let (stderr, stderr_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
-    let (spec, gate) = launch.pod(stdout_writer, stderr_writer).map_err(|error| unavailable(&error))?;
-    let mut pod = task.session.driver.spawn(spec).map_err(|error| session::sandbox_failure(&error))?;
+    let (spec, gate) =
+        launch.pod(stdout_writer, stderr_writer).map_err(|error| unavailable(&error))?;
+    let mut pod =
+        task.session.driver.spawn(spec).map_err(|error| session::sandbox_failure(&error))?;
     let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
     if let Some(listener) = pod.door.take() {
-        let door = door::Door::new(task.executor.clone(), caller.clone()).map_err(|error| unavailable(&error))?;
+        let door = door::Door::new(task.executor.clone(), caller.clone())
+            .map_err(|error| unavailable(&error))?;
         door.serve(listener).map_err(|error| unavailable(&error))?;
     }
     if let (Some(listener), Some(gate)) = (pod.gate.take(), gate) {
@@ -212,7 +235,12 @@ fn output(task: &Task, stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Vec<
 }
 
 /// Waits for the payload's end, the user's word or a deadline, whichever comes first.
-fn wait(task: &Task, running: Running, sender: &Sender<TaskEvent>, events: &Receiver<TaskEvent>) -> Ending {
+fn wait(
+    task: &Task,
+    running: Running,
+    sender: &Sender<TaskEvent>,
+    events: &Receiver<TaskEvent>,
+) -> Ending {
     let watched = Arc::clone(&running.pod);
     let ended = sender.clone();
     let watcher = std::thread::Builder::new().name("payload".to_owned()).spawn(move || {
@@ -238,7 +266,11 @@ fn wait(task: &Task, running: Running, sender: &Sender<TaskEvent>, events: &Rece
             Ending::Finished(Some(end)) => match crate::runner::exit_of(*end, &program) {
                 Ok(exit) => Some(exit),
                 Err(error) => {
-                    task.control.send(&session::not_runnable(&program, &error, &task.runner.search_path()));
+                    task.control.send(&session::not_runnable(
+                        &program,
+                        &error,
+                        &task.runner.search_path(),
+                    ));
                     Some(Exit::Code(finish::NOT_EXECUTED))
                 }
             },
@@ -268,10 +300,16 @@ fn until_end(task: &Task, events: &Receiver<TaskEvent>) -> Ending {
 }
 
 /// Decisions go straight to the book, so that a call that waits for one is not behind anything else.
-fn listen(reader: BufReader<UnixStream>, task: &Task, sender: Sender<TaskEvent>, stop: Cancel) -> Result<(), Failure> {
+fn listen(
+    reader: BufReader<UnixStream>,
+    task: &Task,
+    sender: Sender<TaskEvent>,
+    stop: Cancel,
+) -> Result<(), Failure> {
     let sandbox = task.executor.sandbox().clone();
     let (messages, inbox) = channel();
-    control::listen(reader, messages, |message| message).map_err(|error| session::io_failure("listening", &error))?;
+    control::listen(reader, messages, |message| message)
+        .map_err(|error| session::io_failure("listening", &error))?;
     std::thread::Builder::new()
         .name("decisions".to_owned())
         .spawn(move || {
@@ -308,13 +346,20 @@ fn sandbox(
         hint: None,
     };
     let approvals = match spec.approvals {
-        ApprovalMode::Terminal => ApprovalSetup::terminal(Arc::clone(control) as Arc<dyn nucleus::Approver>),
+        ApprovalMode::Terminal => {
+            ApprovalSetup::terminal(Arc::clone(control) as Arc<dyn nucleus::Approver>)
+        }
         ApprovalMode::None => ApprovalSetup::none(),
     };
-    let root = session.handles.merged.as_fd().try_clone_to_owned().map_err(|error| internal(&error))?;
+    let root =
+        session.handles.merged.as_fd().try_clone_to_owned().map_err(|error| internal(&error))?;
     Ok(Sandbox::new(SandboxParts {
         task: spec.session.clone(),
-        workspace: Workspace { root, ids: session::acting_ids(&session.handles.ids), path: spec.workspace.clone() },
+        workspace: Workspace {
+            root,
+            ids: session::acting_ids(&session.handles.ids),
+            path: spec.workspace.clone(),
+        },
         home: spec.host_env.get("HOME").map(PathBuf::from),
         runner: Arc::clone(runner) as Arc<dyn Runner>,
         pod: PodContext { network: false, credentials: false, overlay_only: true },
@@ -345,7 +390,10 @@ fn tool_runner(spec: &TaskSpec, session: &TaskSession) -> Result<PodRunner, Fail
 fn announce(task: &Task, policy: &str, notes: Vec<String>) {
     let mut notes = notes;
     if task.session.handles.masked > 0 {
-        notes.push(format!("{} paths of the workspace are withheld from the agent", task.session.handles.masked));
+        notes.push(format!(
+            "{} paths of the workspace are withheld from the agent",
+            task.session.handles.masked
+        ));
     }
     task.control.send(&FromProxy::Started(Box::new(Started {
         session: task.spec.session.clone(),
@@ -391,7 +439,11 @@ fn principal(spec: &TaskSpec) -> Result<Principal, Failure> {
         Payload::Agent { agent, .. } => Principal::agent(agent, &spec.session),
         Payload::Command { .. } => Principal::user("operator", &spec.session),
     };
-    made.map_err(|error| Failure { class: FailureClass::Usage, message: error.to_string(), hint: None })
+    made.map_err(|error| Failure {
+        class: FailureClass::Usage,
+        message: error.to_string(),
+        hint: None,
+    })
 }
 
 fn channel_of(payload: &Payload) -> Channel {
@@ -415,10 +467,12 @@ fn limits(envelope: &Envelope) -> Amount {
 fn cache_digest(envelope: &Envelope) -> Result<String, Failure> {
     let mut lasting = envelope.permissions().clone();
     lasting.time = lattice_guard::TimeWindow::top();
-    serde_json::to_vec(&lasting).map(|bytes| nucleus::Digest::of(&bytes).hex()).map_err(|error| Failure {
-        class: FailureClass::Internal,
-        message: format!("the envelope cannot be written down: {error}"),
-        hint: None,
+    serde_json::to_vec(&lasting).map(|bytes| nucleus::Digest::of(&bytes).hex()).map_err(|error| {
+        Failure {
+            class: FailureClass::Internal,
+            message: format!("the envelope cannot be written down: {error}"),
+            hint: None,
+        }
     })
 }
 

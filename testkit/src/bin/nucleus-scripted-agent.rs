@@ -12,7 +12,10 @@ fn main() -> ExitCode {
         eprintln!("usage: nucleus-scripted-agent SCRIPT.json");
         return ExitCode::from(64);
     };
-    let script = match std::fs::read(&path).map_err(|e| e.to_string()).and_then(|bytes| Script::parse(&bytes)) {
+    let script = match std::fs::read(&path)
+        .map_err(|e| e.to_string())
+        .and_then(|bytes| Script::parse(&bytes))
+    {
         Ok(script) => script,
         Err(error) => {
             eprintln!("nucleus-scripted-agent: {path}: {error}");
@@ -22,7 +25,9 @@ fn main() -> ExitCode {
     match play(&script) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(unexpected) => {
-            eprintln!("nucleus-scripted-agent: {unexpected} steps did not end as the script expects");
+            eprintln!(
+                "nucleus-scripted-agent: {unexpected} steps did not end as the script expects"
+            );
             ExitCode::FAILURE
         }
         Err(error) => {

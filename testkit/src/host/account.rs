@@ -36,7 +36,11 @@ impl Account {
             None => Command::new(program),
             Some((uid, gid)) => {
                 let mut command = Command::new("setpriv");
-                command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}")).arg("--clear-groups").arg(program);
+                command
+                    .arg(format!("--reuid={uid}"))
+                    .arg(format!("--regid={gid}"))
+                    .arg("--clear-groups")
+                    .arg(program);
                 command
             }
         }
@@ -44,13 +48,21 @@ impl Account {
 
     /// A directory of programs this account can reach: `bins` itself, or a copy beneath `place`.
     pub(super) fn reachable(self, bins: &Path, place: &Path) -> PathBuf {
-        let open = bins.ancestors().all(|dir| std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o005 == 0o005));
+        let open = bins.ancestors().all(|dir| {
+            std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o005 == 0o005)
+        });
         if self.other_ids().is_none() || open {
             return bins.to_path_buf();
         }
         let copy = place.join("bin");
         std::fs::create_dir(&copy).expect("a directory");
-        for name in ["nucleus", "nucleus-tool-proxy", "nucleus-mcp", "nucleus-audit", "nucleus-scripted-agent"] {
+        for name in [
+            "nucleus",
+            "nucleus-tool-proxy",
+            "nucleus-mcp",
+            "nucleus-audit",
+            "nucleus-scripted-agent",
+        ] {
             std::fs::copy(bins.join(name), copy.join(name)).expect("a copy of a program");
         }
         copy

@@ -23,8 +23,11 @@ impl DoorClient {
     /// # Errors
     /// The relay does not start or the door does not answer.
     pub fn open() -> std::io::Result<Self> {
-        let mut child =
-            Command::new(RELAY).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+        let mut child = Command::new(RELAY)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()?;
         let stdin = child.stdin.take().ok_or_else(|| Error::other("the relay has no stdin"))?;
         let stdout = child.stdout.take().ok_or_else(|| Error::other("the relay has no stdout"))?;
         let mut client = Self { child, stdin, stdout: BufReader::new(stdout), next_id: 0 };

@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 use super::{DoorClient, Ending};
 
 /// Sends the request `times` times and tells percentiles as JSON, in microseconds.
-pub(super) fn repeat(door: &mut DoorClient, method: &str, params: &Value, times: u32) -> std::io::Result<(Ending, String)> {
+pub(super) fn repeat(
+    door: &mut DoorClient,
+    method: &str,
+    params: &Value,
+    times: u32,
+) -> std::io::Result<(Ending, String)> {
     let mut took = Vec::new();
     let mut failed = 0_u32;
     let mut first_at_us = 0;

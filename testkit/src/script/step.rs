@@ -22,10 +22,14 @@ pub enum Ending {
 }
 
 /// Performs an action; the text is what the agent gets to see.
-pub(super) fn perform(action: &Action, client: &mut Option<DoorClient>) -> std::io::Result<(Ending, String)> {
+pub(super) fn perform(
+    action: &Action,
+    client: &mut Option<DoorClient>,
+) -> std::io::Result<(Ending, String)> {
     match action {
         Action::Tool { name, args } => {
-            let response = door(client)?.request("tools/call", &json!({"name": name, "arguments": args}))?;
+            let response =
+                door(client)?.request("tools/call", &json!({"name": name, "arguments": args}))?;
             Ok(tool_result(&response))
         }
         Action::Repeat { method, params, times } => repeat(door(client)?, method, params, *times),
@@ -54,8 +58,12 @@ fn door(client: &mut Option<DoorClient>) -> std::io::Result<&mut DoorClient> {
 pub(super) fn describe(action: &Action) -> String {
     match action {
         Action::Tool { name, args } => cut(&format!("{name} {args}")),
-        Action::Repeat { method, params, times } => cut(&format!("{times} times {method} {params}")),
-        Action::Frame(frame) => cut(&format!("frame of {} bytes: {}", frame.bytes().len(), frame.before)),
+        Action::Repeat { method, params, times } => {
+            cut(&format!("{times} times {method} {params}"))
+        }
+        Action::Frame(frame) => {
+            cut(&format!("frame of {} bytes: {}", frame.bytes().len(), frame.before))
+        }
         Action::Shell(text) => format!("own shell: {text}"),
         Action::Model(_) => "model request".to_owned(),
         Action::Gate { method, path } => format!("gate {method} {path}"),
@@ -79,14 +87,25 @@ fn cut(line: &str) -> String {
 fn frame_result(response: &Value) -> (Ending, String) {
     let member = |name: &str| response.pointer(name).cloned().unwrap_or_default();
     match response.get("error") {
-        Some(_) => (Ending::Refused, format!("error {} for {}: {}", member("/error/code"), member("/id"), member("/error/message"))),
+        Some(_) => (
+            Ending::Refused,
+            format!(
+                "error {} for {}: {}",
+                member("/error/code"),
+                member("/id"),
+                member("/error/message")
+            ),
+        ),
         None => tool_result(response),
     }
 }
 
 fn tool_result(response: &Value) -> (Ending, String) {
     if let Some(error) = response.get("error") {
-        return (Ending::Refused, error.get("message").and_then(Value::as_str).unwrap_or("error").to_owned());
+        return (
+            Ending::Refused,
+            error.get("message").and_then(Value::as_str).unwrap_or("error").to_owned(),
+        );
     }
     let result = response.get("result").cloned().unwrap_or_default();
     let text: Vec<&str> = result
@@ -134,7 +153,8 @@ fn http(method: &str, path: &str, body: &str) -> (Ending, String) {
     match exchange() {
         Ok(answer) => {
             let ok = answer.starts_with("HTTP/1.1 200");
-            let body = answer.split_once("\r\n\r\n").map_or(answer.clone(), |(_, body)| body.to_owned());
+            let body =
+                answer.split_once("\r\n\r\n").map_or(answer.clone(), |(_, body)| body.to_owned());
             (if ok { Ending::Ok } else { Ending::Refused }, body)
         }
         Err(error) => (Ending::Refused, error.to_string()),
@@ -143,7 +163,9 @@ fn http(method: &str, path: &str, body: &str) -> (Ending, String) {
 
 fn resolve(name: &str) -> (Ending, String) {
     match (name, 80_u16).to_socket_addrs() {
-        Ok(addresses) => (Ending::Ok, addresses.map(|a| a.to_string()).collect::<Vec<_>>().join(" ")),
+        Ok(addresses) => {
+            (Ending::Ok, addresses.map(|a| a.to_string()).collect::<Vec<_>>().join(" "))
+        }
         Err(error) => (Ending::Refused, error.to_string()),
     }
 }

@@ -45,7 +45,11 @@ pub(crate) fn row_for<'a>(
         assert!(matches!(as_built, Attempt::Held(_)), "{test}: the attack worked as {account:?}");
         let all = off(&layers, beside);
         let control = attack(&prepared(Host::weakened(&weakened, account, &all)));
-        assert_eq!(control, Attempt::Worked, "{test}: the control is green with {all} off as {account:?}: the test shows nothing");
+        assert_eq!(
+            control,
+            Attempt::Worked,
+            "{test}: the control is green with {all} off as {account:?}: the test shows nothing"
+        );
         if layers.len() < 2 {
             continue;
         }
@@ -53,7 +57,10 @@ pub(crate) fn row_for<'a>(
             let others: Vec<&str> = layers.iter().copied().filter(|layer| layer != alone).collect();
             let switched = off(&others, beside);
             let held = attack(&prepared(Host::weakened(&weakened, account, &switched)));
-            assert!(matches!(held, Attempt::Held(_)), "{test}: {alone} alone does not hold it as {account:?}");
+            assert!(
+                matches!(held, Attempt::Held(_)),
+                "{test}: {alone} alone does not hold it as {account:?}"
+            );
         }
     }
 }
@@ -76,7 +83,8 @@ fn attack_program() -> &'static Path {
     BUILT.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("attacks/attack.c");
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("attack");
-        let status = Command::new("cc").args(["-static", "-O1", "-o"]).arg(&program).arg(source).status();
+        let status =
+            Command::new("cc").args(["-static", "-O1", "-o"]).arg(&program).arg(source).status();
         assert!(status.is_ok_and(|s| s.success()), "cc cannot build the attack program");
         program
     })
@@ -87,8 +95,13 @@ pub(crate) fn run_attack(host: &Host, args: &[&str]) -> Attempt {
     let mut argv = vec!["./attack"];
     argv.extend(args);
     let outcome = host.run(&argv);
-    let ran = outcome.stdout.contains("held:") || outcome.stdout.contains("worked:") || outcome.stdout.contains("made ");
-    assert!(ran || outcome.code == Some(1) || outcome.code == Some(0), "the attack did not run: {outcome}");
+    let ran = outcome.stdout.contains("held:")
+        || outcome.stdout.contains("worked:")
+        || outcome.stdout.contains("made ");
+    assert!(
+        ran || outcome.code == Some(1) || outcome.code == Some(0),
+        "the attack did not run: {outcome}"
+    );
     Attempt::when(outcome.code == Some(0), &outcome)
 }
 

@@ -17,7 +17,10 @@ grep_search = "always"
 "#;
 
 fn write_step(expect: Ending) -> Step {
-    Step { expect: Some(expect), ..call("write", json!({"path": "made.txt", "content": "by the agent"})) }
+    Step {
+        expect: Some(expect),
+        ..call("write", json!({"path": "made.txt", "content": "by the agent"}))
+    }
 }
 
 #[test]
@@ -26,14 +29,19 @@ fn row_74_a_file_of_the_repository_only_tightens() {
     for account in Account::all() {
         let host = Host::new(&bins, account);
         host.file(".nucleus/permissions.toml", WIDE);
-        host.script_with(&script(vec![write_step(Ending::Refused)]), &["--profile", "read-only"]).expect_code(0);
+        host.script_with(&script(vec![write_step(Ending::Refused)]), &["--profile", "read-only"])
+            .expect_code(0);
         assert_eq!(host.read("made.txt"), None, "as {account:?}");
 
         // The control: the same text, named by the user, does allow it.
         let host = Host::new(&bins, account);
         host.put(host.place(), "mine.toml", WIDE.as_bytes());
         let named = host.place().join("mine.toml");
-        host.script_with(&script(vec![write_step(Ending::Ok)]), &["--config", named.to_str().unwrap()]).expect_code(0);
+        host.script_with(
+            &script(vec![write_step(Ending::Ok)]),
+            &["--config", named.to_str().unwrap()],
+        )
+        .expect_code(0);
         assert_eq!(host.read("made.txt").as_deref(), Some("by the agent"), "as {account:?}");
 
         // And it does tighten: a repository may forbid what the profile allows.
@@ -57,7 +65,10 @@ fn row_76_names_cannot_forge_log_lines() {
             call(forged, json!({})),
         ]));
         assert_eq!(outcome.steps().len(), 4, "{outcome}");
-        assert!(!outcome.stderr.contains('\u{1b}'), "the feed carries an escape sequence: {outcome}");
+        assert!(
+            !outcome.stderr.contains('\u{1b}'),
+            "the feed carries an escape sequence: {outcome}"
+        );
         let log = host.logs().pop().expect("a log");
         let verified = host.verify(&log).expect_code(0);
         let lines = std::fs::read_to_string(&log).unwrap().lines().count();
@@ -74,7 +85,8 @@ fn row_76_a_pod_cannot_reach_the_log() {
         std::fs::create_dir_all(&sessions).unwrap();
         let canary = host.place().join("audit.log");
         host.put(host.place(), "audit.log", b"entry\n");
-        std::fs::set_permissions(&canary, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        std::fs::set_permissions(&canary, std::os::unix::fs::PermissionsExt::from_mode(0o666))
+            .unwrap();
         own_state(host);
         let outcome = host.run(&["sh", "-c", &format!("echo forged >> {}", canary.display())]);
         let hit = std::fs::read_to_string(&canary).unwrap().contains("forged");
@@ -87,12 +99,22 @@ fn row_76_a_changed_log_does_not_verify() {
     let Some(bins) = programs("row_76_changed") else { return };
     let host = Host::new(&bins, Account::all()[0]);
     host.file("a.txt", "text");
-    host.script(&script(vec![call("read", json!({"path": "a.txt"})), call("run", json!({"command": "true"}))]));
+    host.script(&script(vec![
+        call("read", json!({"path": "a.txt"})),
+        call("run", json!({"command": "true"})),
+    ]));
     let log = host.logs().pop().expect("a log");
     host.verify(&log).expect_code(0);
     let whole = std::fs::read_to_string(&log).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
-    let without = |index: usize| lines.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, l)| format!("{l}\n")).collect::<String>();
+    let without = |index: usize| {
+        lines
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != index)
+            .map(|(_, l)| format!("{l}\n"))
+            .collect::<String>()
+    };
     let swapped = {
         let mut lines = lines.clone();
         lines.swap(1, 2);
@@ -115,7 +137,9 @@ fn row_76_a_changed_log_does_not_verify() {
 
 fn own_state(host: &Host) {
     if let Some((uid, gid)) = host.account().other_ids() {
-        for dir in [".local", ".local/state", ".local/state/nucleus", ".local/state/nucleus/sessions"] {
+        for dir in
+            [".local", ".local/state", ".local/state/nucleus", ".local/state/nucleus/sessions"]
+        {
             std::os::unix::fs::chown(host.home().join(dir), Some(uid), Some(gid)).unwrap();
         }
     }

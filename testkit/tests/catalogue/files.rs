@@ -15,7 +15,8 @@ const CANARY: &str = "canary-4e1d";
 fn canary(host: &Host) -> PathBuf {
     let file = host.place().join("outside/secret.txt");
     host.put(host.place(), "outside/secret.txt", CANARY.as_bytes());
-    std::fs::set_permissions(file.parent().unwrap(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(file.parent().unwrap(), std::fs::Permissions::from_mode(0o777))
+        .unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
     file
 }
@@ -52,7 +53,8 @@ fn row_02_a_sibling_that_shares_the_prefix_is_outside() {
         host.put(host.place(), "work-evil/secret.txt", CANARY.as_bytes());
         host.file("secret.txt", CANARY);
         let workspace = host.workspace();
-        let absolute = |path: &str| call("read", json!({"path": format!("{}{path}", workspace.display())}));
+        let absolute =
+            |path: &str| call("read", json!({"path": format!("{}{path}", workspace.display())}));
         let steps = vec![
             absolute("-evil/secret.txt"),
             call("read", json!({"path": "../work-evil/secret.txt"})),
@@ -60,7 +62,8 @@ fn row_02_a_sibling_that_shares_the_prefix_is_outside() {
             absolute("/secret.txt"),
         ];
         let outcome = host.script(&script(steps));
-        let hit: Vec<bool> = outcome.steps().iter().map(|step| step.text.contains(CANARY)).collect();
+        let hit: Vec<bool> =
+            outcome.steps().iter().map(|step| step.text.contains(CANARY)).collect();
         assert_eq!(hit, [false, false, false, true], "as {account:?}: {outcome}");
     }
 }
@@ -73,14 +76,18 @@ fn rows_03_04_a_swapped_component_is_never_followed() {
         let target = outside.parent().unwrap();
         host.file("real/secret.txt", "inside");
         std::os::unix::fs::symlink(target, host.workspace().join("link")).unwrap();
-        let mut steps = vec![call("run", json!({"command": "./attack swap real link 12000", "background": true}))];
+        let mut steps = vec![call(
+            "run",
+            json!({"command": "./attack swap real link 12000", "background": true}),
+        )];
         for n in 0..400 {
             let path = if n % 2 == 0 { "real/secret.txt" } else { "real/new.txt" };
             steps.push(call("write", json!({"path": path, "content": "overwritten"})));
         }
         let outcome = host.script(&script(steps));
         assert!(outcome.steps().len() > 400, "{outcome}");
-        let hit = std::fs::read_to_string(&outside).unwrap() != CANARY || target.join("new.txt").exists();
+        let hit =
+            std::fs::read_to_string(&outside).unwrap() != CANARY || target.join("new.txt").exists();
         Attempt::when(hit, "the outside is as it was")
     });
 }
@@ -116,8 +123,14 @@ fn row_07_magic_links_of_proc_lead_nowhere() {
     });
     row("row_07_pod", &["mounts"], &[], |host| {
         let file = canary(host);
-        let tries = ["/proc/self/root", "/proc/1/root", "/proc/self/cwd/../../../../../..", "/dev/fd/0/../../../../../.."];
-        let text: Vec<String> = tries.iter().map(|base| format!("cat {base}{} 2>&1", file.display())).collect();
+        let tries = [
+            "/proc/self/root",
+            "/proc/1/root",
+            "/proc/self/cwd/../../../../../..",
+            "/dev/fd/0/../../../../../..",
+        ];
+        let text: Vec<String> =
+            tries.iter().map(|base| format!("cat {base}{} 2>&1", file.display())).collect();
         let outcome = host.run(&["sh", "-c", &text.join("; ")]);
         Attempt::when(outcome.stdout.contains(CANARY), outcome)
     });
@@ -131,7 +144,8 @@ fn row_77_a_call_cannot_choose_its_root() {
         let host = Host::new(&bins, account);
         let outside = canary(&host);
         host.file("sub/here.txt", "inside");
-        let ls = |cwd: &str| Step { expect: None, ..call("run", json!({"command": "ls", "cwd": cwd})) };
+        let ls =
+            |cwd: &str| Step { expect: None, ..call("run", json!({"command": "ls", "cwd": cwd})) };
         let outcome = host.script(&script(vec![
             ls(outside.parent().unwrap().to_str().unwrap()),
             ls("../outside"),
@@ -142,7 +156,10 @@ fn row_77_a_call_cannot_choose_its_root() {
         let steps = outcome.steps();
         assert_eq!(steps.len(), 5, "{outcome}");
         for step in &steps[..4] {
-            assert!(step.line.contains("Refused") && !step.text.contains("secret.txt"), "as {account:?}: {step:?}");
+            assert!(
+                step.line.contains("Refused") && !step.text.contains("secret.txt"),
+                "as {account:?}: {step:?}"
+            );
         }
         assert!(steps[4].text.contains("here.txt"), "as {account:?}: {outcome}");
     }
@@ -157,12 +174,26 @@ fn tools_and_commands_act_on_one_tree() {
         if let Some((uid, gid)) = account.other_ids() {
             chown(host.workspace(), Some(uid), Some(gid)).unwrap();
         }
-        let expect = |step: Step, text: &str| Step { expect: Some(Ending::Ok), contains: Some(text.to_owned()), ..step };
+        let expect = |step: Step, text: &str| Step {
+            expect: Some(Ending::Ok),
+            contains: Some(text.to_owned()),
+            ..step
+        };
         let steps = vec![
             call("write", json!({"path": "dir/a.txt", "content": "from a tool\n"})),
-            expect(call("run", json!({"command": "cat dir/a.txt && echo from a pod > dir/b.txt && echo ok"})), "from a tool"),
+            expect(
+                call(
+                    "run",
+                    json!({"command": "cat dir/a.txt && echo from a pod > dir/b.txt && echo ok"}),
+                ),
+                "from a tool",
+            ),
             expect(call("read", json!({"path": "dir/b.txt"})), "from a pod"),
-            Step { action: Some(Action::Shell("cat dir/a.txt".to_owned())), expect: Some(Ending::Refused), ..Step::default() },
+            Step {
+                action: Some(Action::Shell("cat dir/a.txt".to_owned())),
+                expect: Some(Ending::Refused),
+                ..Step::default()
+            },
         ];
         host.script(&script(steps)).expect_code(0);
         assert_eq!(host.read("dir/a.txt").as_deref(), Some("from a tool\n"));

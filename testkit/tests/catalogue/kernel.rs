@@ -68,7 +68,11 @@ fn row_45_a_sibling_cannot_be_read() {
 fn row_45_processes_of_the_host_cannot_be_seen() {
     row("row_45_host", &["pidns"], &["mounts"], |host| {
         let own = std::process::id();
-        let outcome = host.run(&["sh", "-c", &format!("test -d /proc/{own} && grep -z catalogue /proc/{own}/cmdline")]);
+        let outcome = host.run(&[
+            "sh",
+            "-c",
+            &format!("test -d /proc/{own} && grep -z catalogue /proc/{own}/cmdline"),
+        ]);
         Attempt::when(outcome.code == Some(0) && outcome.stdout.contains("catalogue"), outcome)
     });
 }

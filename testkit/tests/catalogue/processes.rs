@@ -20,7 +20,11 @@ fn row_16_a_descriptor_left_open_does_not_reach_a_pod() {
         let nucleus = host.command("nucleus");
         let mut careless = Command::new("sh");
         careless.arg("-c").arg("exec 9<\"$0\"; exec \"$@\"").arg(host.place());
-        careless.arg(nucleus.get_program()).args(nucleus.get_args()).args(RUN).args(["./attack", "descriptors"]);
+        careless
+            .arg(nucleus.get_program())
+            .args(nucleus.get_args())
+            .args(RUN)
+            .args(["./attack", "descriptors"]);
         copy_surroundings(&nucleus, &mut careless);
         let outcome = Outcome::of(&mut careless);
         Attempt::when(outcome.code == Some(0) && outcome.stdout.contains("descriptor 9"), outcome)
@@ -29,8 +33,16 @@ fn row_16_a_descriptor_left_open_does_not_reach_a_pod() {
 
 #[test]
 fn row_25_variables_of_the_host_do_not_reach_a_pod() {
-    const HOSTILE: [&str; 8] =
-        ["LD_PRELOAD", "GIT_SSH_COMMAND", "BASH_ENV", "NODE_OPTIONS", "PYTHONSTARTUP", "RUSTC_WRAPPER", "HTTPS_PROXY", "PERL5OPT"];
+    const HOSTILE: [&str; 8] = [
+        "LD_PRELOAD",
+        "GIT_SSH_COMMAND",
+        "BASH_ENV",
+        "NODE_OPTIONS",
+        "PYTHONSTARTUP",
+        "RUSTC_WRAPPER",
+        "HTTPS_PROXY",
+        "PERL5OPT",
+    ];
     row("row_25", &["env"], &[], |host| {
         let mut command = host.command("nucleus");
         for name in HOSTILE {
@@ -54,7 +66,10 @@ fn row_32_nothing_is_typed_into_the_users_terminal() {
         terminal.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]);
         copy_surroundings(&nucleus, &mut terminal);
         let outcome = Outcome::of(&mut terminal);
-        assert!(outcome.says("held:") || outcome.says("worked:"), "the attack did not run: {outcome}");
+        assert!(
+            outcome.says("held:") || outcome.says("worked:"),
+            "the attack did not run: {outcome}"
+        );
         Attempt::when(outcome.says("worked: TIOCSTI"), outcome)
     });
 }
@@ -78,9 +93,13 @@ fn row_33_nothing_survives_its_call() {
 fn row_33_a_task_leaves_no_process_mount_or_control_group() {
     row_for("row_33_host", with_groups("pidns"), &[], |host| {
         let mark = format!("{}", 700_000 + std::process::id() % 100_000);
-        let _outcome = host.run(&["sh", "-c", &format!("setsid sleep {mark} >/dev/null 2>&1 & sleep 0.2")]);
+        let _outcome =
+            host.run(&["sh", "-c", &format!("setsid sleep {mark} >/dev/null 2>&1 & sleep 0.2")]);
         let left: Vec<Leftover> = leftovers(host.place(), Duration::from_secs(3));
-        let attempt = Attempt::when(left.iter().any(|l| matches!(l, Leftover::Process(..))), format!("{left:?}"));
+        let attempt = Attempt::when(
+            left.iter().any(|l| matches!(l, Leftover::Process(..))),
+            format!("{left:?}"),
+        );
         for pid in survivors(&mark) {
             let _gone = Command::new("kill").args(["-9", &pid.to_string()]).status();
         }
@@ -90,15 +109,21 @@ fn row_33_a_task_leaves_no_process_mount_or_control_group() {
 
 #[test]
 fn row_34_processes_are_limited() {
-    row_for("row_34_forks", with_groups("rlimits"), &[], |host| run_attack(host, &["forks", "3000"]));
+    row_for("row_34_forks", with_groups("rlimits"), &[], |host| {
+        run_attack(host, &["forks", "3000"])
+    });
 }
 
 #[test]
 fn row_34_a_flood_of_output_is_cut() {
     row("row_34_flood", &["output-bound"], &[], |host| {
-        let flood = call("run", json!({"command": "head -c 3000000 /dev/zero | tr '\\0' 'x'; echo; echo the-end", "timeout_s": 20}));
+        let flood = call(
+            "run",
+            json!({"command": "head -c 3000000 /dev/zero | tr '\\0' 'x'; echo; echo the-end", "timeout_s": 20}),
+        );
         let outcome = host.script(&script(vec![Step { measure: true, ..flood }]));
-        let shown = outcome.steps().first().and_then(|step| step.measured()).expect("a measured step");
+        let shown =
+            outcome.steps().first().and_then(|step| step.measured()).expect("a measured step");
         assert!(shown > 1_000, "the command wrote nothing: {outcome}");
         Attempt::when(shown > 1_000_000, shown)
     });
@@ -116,7 +141,8 @@ fn survivors(mark: &str) -> Vec<u32> {
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .filter(|pid| {
-            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == format!("sleep\0{mark}\0").into_bytes())
+            std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line == format!("sleep\0{mark}\0").into_bytes())
         })
         .collect()
 }

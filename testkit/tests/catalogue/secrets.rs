@@ -16,7 +16,16 @@ fn row_78_the_users_environment_is_in_no_pod() {
     row("row_78_environment", &["env"], &[], |host| {
         let mut command = host.command("nucleus");
         command.env("CLOUD_SECRET", CANARY);
-        let outcome = Outcome::of(command.args(["run", "--profile", "fix-issue", "--allow-local-driver", "--", "sh", "-c", LOOK]));
+        let outcome = Outcome::of(command.args([
+            "run",
+            "--profile",
+            "fix-issue",
+            "--allow-local-driver",
+            "--",
+            "sh",
+            "-c",
+            LOOK,
+        ]));
         Attempt::when(outcome.stdout.contains(CANARY), outcome)
     });
 }
@@ -26,7 +35,9 @@ fn row_78_the_model_key_is_in_no_pod() {
     let Some(bins) = testkit::host::programs("row_78_key") else { return };
     for account in testkit::host::Account::all() {
         let host = Host::new(&bins, account).env("ANTHROPIC_API_KEY", CANARY);
-        let look = format!("({LOOK}; grep -rs {CANARY} / --include=* --exclude-dir=proc --exclude-dir=usr) 2>/dev/null | grep -c {CANARY}; true");
+        let look = format!(
+            "({LOOK}; grep -rs {CANARY} / --include=* --exclude-dir=proc --exclude-dir=usr) 2>/dev/null | grep -c {CANARY}; true"
+        );
         let outcome = host.script(&script(vec![
             own_shell(&look),
             // The pattern in the argument list of grep itself would be a hit: look without naming it.
@@ -51,7 +62,11 @@ fn row_78_files_of_the_users_home_are_not_there() {
             host.put(&host.home(), name, CANARY.as_bytes());
         }
         let home = host.home();
-        let outcome = host.run(&["sh", "-c", &format!("cat {0}/.netrc {0}/.bash_history {0}/.ssh/* {0}/.aws/* 2>&1", home.display())]);
+        let outcome = host.run(&[
+            "sh",
+            "-c",
+            &format!("cat {0}/.netrc {0}/.bash_history {0}/.ssh/* {0}/.aws/* 2>&1", home.display()),
+        ]);
         Attempt::when(outcome.stdout.contains(CANARY), outcome)
     });
 }

@@ -30,7 +30,8 @@ impl Machine {
         };
         let root = field("/proc/self/status", "Uid").is_some_and(|ids| ids.starts_with("0\t"));
         Self {
-            processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            processor: field("/proc/cpuinfo", "model name")
+                .unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: first_words("/proc/sys/kernel/osrelease", 1),
             load: first_words("/proc/loadavg", 3),
@@ -47,6 +48,9 @@ impl Machine {
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { processor, cores, kernel, load, user } = self;
-        writeln!(f, "{cores} cores of {processor}, Linux {kernel}, as {user}, load {load} at the end")
+        writeln!(
+            f,
+            "{cores} cores of {processor}, Linux {kernel}, as {user}, load {load} at the end"
+        )
     }
 }

@@ -98,12 +98,19 @@ pub(super) fn log(examples: &Path, place: &Path) -> Result<Vec<Row>, String> {
 fn json_of(mut command: Command) -> Result<Value, String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{command:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
+        return Err(format!(
+            "{command:?}: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
     serde_json::from_slice(&output.stdout).map_err(|error| format!("{command:?}: {error}"))
 }
 
 /// A number of a document, or what is wrong with it.
 pub(super) fn number(found: &Value, pointer: &str) -> Result<f64, String> {
-    found.pointer(pointer).and_then(Value::as_f64).ok_or_else(|| format!("no number at {pointer} of {found}"))
+    found
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .ok_or_else(|| format!("no number at {pointer} of {found}"))
 }

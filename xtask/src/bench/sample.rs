@@ -15,13 +15,18 @@ impl Quantiles {
     /// Of times taken.
     pub(super) fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
-        let at = |percent: usize| times.get(times.len().saturating_mul(percent) / 100).copied().map_or(0.0, micros);
+        let at = |percent: usize| {
+            times.get(times.len().saturating_mul(percent) / 100).copied().map_or(0.0, micros)
+        };
         Self { p50: at(50), p99: at(99) }
     }
 }
 
 /// Times an action, after a few rounds that do not count.
-pub(super) fn measure(rounds: usize, mut action: impl FnMut() -> Result<(), String>) -> Result<Quantiles, String> {
+pub(super) fn measure(
+    rounds: usize,
+    mut action: impl FnMut() -> Result<(), String>,
+) -> Result<Quantiles, String> {
     for _ in 0..rounds.div_ceil(10) {
         action()?;
     }

@@ -84,7 +84,8 @@ impl fmt::Display for Table {
             "", "p50", "p99", "floor p50", "floor p99", "ratio"
         )?;
         for row in &self.0 {
-            let optional = |value: Option<f64>| value.map(|value| row.unit.show(value)).unwrap_or_default();
+            let optional =
+                |value: Option<f64>| value.map(|value| row.unit.show(value)).unwrap_or_default();
             writeln!(
                 f,
                 "{:<38} {:>11} {:>11}   {:>11} {:>11} {:>7.2}   {}",

@@ -87,18 +87,24 @@ pub(super) fn session(bins: &Path, place: &Path, spawn: &Spawn) -> Result<Vec<Ro
 pub(super) fn starts(bins: &Path, place: &Path, spawn: &Spawn) -> Result<Vec<Row>, String> {
     let place = Place::make(bins, place, "starts")?;
     let empty = place.script("empty", &json!([]))?;
-    let agent = measure(STARTS, || finished(Command::new(bins.join("nucleus-scripted-agent")).arg(&empty)))?;
+    let agent = measure(STARTS, || {
+        finished(Command::new(bins.join("nucleus-scripted-agent")).arg(&empty))
+    })?;
     let steps = json!([{"do": {"repeat": {"method": "tools/call", "params": {"name": "read", "arguments": {"path": FILE}}, "times": 1}}, "expect": "ok"}]);
     let mut first = Vec::new();
     for _ in 0..STARTS {
         let ran = place.run_script(&steps)?;
         let at = ran.figures.first().ok_or("the agent told no figure")?;
-        let answered = Duration::from_micros(at.pointer("/first_at_us").and_then(Value::as_u64).unwrap_or_default());
+        let answered = Duration::from_micros(
+            at.pointer("/first_at_us").and_then(Value::as_u64).unwrap_or_default(),
+        );
         let own = Duration::from_secs_f64(agent.p50 / 1e6);
         first.push(answered.saturating_sub(ran.began).saturating_sub(own));
     }
     let command = measure(STARTS, || {
-        finished(place.nucleus().args(["--quiet", "--", "true"]).env("XDG_STATE_HOME", &place.state))
+        finished(
+            place.nucleus().args(["--quiet", "--", "true"]).env("XDG_STATE_HOME", &place.state),
+        )
     })?;
     let row = |name, times: Quantiles, floor: Quantiles, beside| Row {
         name,
@@ -110,8 +116,18 @@ pub(super) fn starts(bins: &Path, place: &Path, spawn: &Spawn) -> Result<Vec<Row
         beside,
     };
     Ok(vec![
-        row("start to first call answered, less agent", Quantiles::of(first), agent, "start and end of the agent, subtracted"),
-        row("nucleus run -- true, whole", command, spawn.wrapped, "bwrap --unshare-all, same mounts"),
+        row(
+            "start to first call answered, less agent",
+            Quantiles::of(first),
+            agent,
+            "start and end of the agent, subtracted",
+        ),
+        row(
+            "nucleus run -- true, whole",
+            command,
+            spawn.wrapped,
+            "bwrap --unshare-all, same mounts",
+        ),
     ])
 }
 
@@ -176,7 +192,8 @@ impl Place {
         let mut command = self.nucleus();
         command.args(["--json", "--agent", "scripted", "--script"]).arg(script).arg("measure");
         let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("nucleus: {error}"))?;
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().map_err(|error| format!("nucleus: {error}"))?;
         let told = listen(&mut child);
         let status = child.wait().map_err(|error| format!("nucleus: {error}"))?;
         let (figures, memory) = told?;
@@ -195,7 +212,8 @@ fn listen(child: &mut Child) -> Result<(Vec<Value>, Option<Memory>), String> {
     let mut refused = Vec::new();
     for line in BufReader::new(stdout).lines() {
         let line = line.map_err(|error| format!("nucleus: {error}"))?;
-        let event: Value = serde_json::from_str(&line).map_err(|error| format!("nucleus: {error}: {line}"))?;
+        let event: Value =
+            serde_json::from_str(&line).map_err(|error| format!("nucleus: {error}: {line}"))?;
         match event.pointer("/type").and_then(Value::as_str) {
             Some("output") => {
                 text.push_str(event.pointer("/text").and_then(Value::as_str).unwrap_or_default());
@@ -225,10 +243,13 @@ fn look(nucleus: u32) -> Option<Memory> {
 
 fn child_of(parent: u32, name: &str) -> Option<u32> {
     let processes = std::fs::read_dir("/proc").ok()?;
-    processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        field(&status, "PPid:") == Some(f64::from(parent)) && status.starts_with(&format!("Name:\t{name}"))
-    })
+    processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(
+        |pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            field(&status, "PPid:") == Some(f64::from(parent))
+                && status.starts_with(&format!("Name:\t{name}"))
+        },
+    )
 }
 
 fn usage(pid: u32) -> Option<Usage> {

@@ -27,7 +27,8 @@ pub(crate) fn upward_edges(metadata: &Value) -> Vec<String> {
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = package["name"].as_str().unwrap_or_default();
         let Some((_, tier, siblings)) = TIERS.iter().find(|(known, ..)| *known == name) else {
-            problems.push(format!("{name}: no tier; add it here and to ARCHITECTURE.md, with an ADR"));
+            problems
+                .push(format!("{name}: no tier; add it here and to ARCHITECTURE.md, with an ADR"));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
@@ -38,9 +39,12 @@ pub(crate) fn upward_edges(metadata: &Value) -> Vec<String> {
             if name == "lattice-guard" && !LATTICE_GUARD_DEPENDENCIES.contains(&other) {
                 problems.push(format!("lattice-guard depends on {other}"));
             }
-            let Some((_, other_tier, _)) = TIERS.iter().find(|(known, ..)| *known == other) else { continue };
+            let Some((_, other_tier, _)) = TIERS.iter().find(|(known, ..)| *known == other) else {
+                continue;
+            };
             if other_tier >= tier && !siblings.contains(&other) {
-                problems.push(format!("{name} (tier {tier}) depends on {other} (tier {other_tier})"));
+                problems
+                    .push(format!("{name} (tier {tier}) depends on {other} (tier {other_tier})"));
             }
         }
     }

@@ -4,10 +4,20 @@ const FILE_LINES_MAX: usize = 1_000;
 const MAIN_LINES_MAX: usize = 150;
 
 /// Crates of tiers 0 and 1, which do no IO, with the one module of each that may.
-const PURE: [(&str, &str); 3] =
-    [("crates/lattice-guard/src/", ""), ("crates/nucleus-wire/src/", ""), ("crates/nucleus-log/src/", "store")];
-const IO_NAMES: [&str; 7] =
-    ["std::fs", "std::net", "std::process", "std::env", "std::os::unix::net", "SystemTime::now", "Instant::now"];
+const PURE: [(&str, &str); 3] = [
+    ("crates/lattice-guard/src/", ""),
+    ("crates/nucleus-wire/src/", ""),
+    ("crates/nucleus-log/src/", "store"),
+];
+const IO_NAMES: [&str; 7] = [
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::os::unix::net",
+    "SystemTime::now",
+    "Instant::now",
+];
 
 pub(crate) fn too_long(name: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
@@ -20,15 +30,22 @@ pub(crate) fn unsafe_outside_sys(name: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     matches(name, text, |line| {
-        ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|word| code(line).contains(word))
+        ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"]
+            .iter()
+            .any(|word| code(line).contains(word))
     })
 }
 
 pub(crate) fn io_below_tier_two(name: &str, text: &str) -> Vec<String> {
-    let Some((module, exempt)) = PURE.iter().find_map(|(prefix, exempt)| Some((name.strip_prefix(prefix)?, *exempt))) else {
+    let Some((module, exempt)) =
+        PURE.iter().find_map(|(prefix, exempt)| Some((name.strip_prefix(prefix)?, *exempt)))
+    else {
         return Vec::new();
     };
-    if (!exempt.is_empty() && module.starts_with(exempt)) || name.ends_with("tests.rs") || name.contains("/tests/") {
+    if (!exempt.is_empty() && module.starts_with(exempt))
+        || name.ends_with("tests.rs")
+        || name.contains("/tests/")
+    {
         return Vec::new();
     }
     let body = text.split("#[cfg(test)]").next().unwrap_or(text);
@@ -40,12 +57,15 @@ pub(crate) fn stubs(name: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     matches(name, text, |line| {
-        ["todo!(", "unimplemented!(", "#[ignore", "FIXME"].iter().any(|word| code(line).contains(word))
+        ["todo!(", "unimplemented!(", "#[ignore", "FIXME"]
+            .iter()
+            .any(|word| code(line).contains(word))
     })
 }
 
 pub(crate) fn lints_not_inherited(name: &str, text: &str) -> Vec<String> {
-    if name == "Cargo.toml" || name.contains("demo/") || text.contains("[lints]\nworkspace = true") {
+    if name == "Cargo.toml" || name.contains("demo/") || text.contains("[lints]\nworkspace = true")
+    {
         return Vec::new();
     }
     vec![format!("{name}: does not inherit the workspace lints")]

@@ -28,14 +28,20 @@ pub(super) fn launch(intake: &Intake<'_>) -> Launch {
     ] {
         env.push((name.to_owned(), value));
     }
-    let servers = json!({"mcpServers": {SERVER: {"type": "stdio", "command": RELAY_INSIDE, "args": []}}});
-    let allowed: Vec<String> = intake.tools.iter().map(|tool| format!("mcp__{SERVER}__{tool}")).collect();
+    let servers =
+        json!({"mcpServers": {SERVER: {"type": "stdio", "command": RELAY_INSIDE, "args": []}}});
+    let allowed: Vec<String> =
+        intake.tools.iter().map(|tool| format!("mcp__{SERVER}__{tool}")).collect();
     let mut argv = vec![program_inside(intake.program)];
-    argv.extend(["-p", intake.prompt, "--mcp-config", MCP_CONFIG, "--strict-mcp-config"].map(str::to_owned));
+    argv.extend(
+        ["-p", intake.prompt, "--mcp-config", MCP_CONFIG, "--strict-mcp-config"].map(str::to_owned),
+    );
     // What the user says of these takes their place: they spare the model refusals, and hold nothing.
-    for (flag, value) in
-        [("--tools", BUILT_IN_TOOLS), ("--allowedTools", allowed.join(",").as_str()), ("--permission-mode", "dontAsk")]
-    {
+    for (flag, value) in [
+        ("--tools", BUILT_IN_TOOLS),
+        ("--allowedTools", allowed.join(",").as_str()),
+        ("--permission-mode", "dontAsk"),
+    ] {
         if !intake.extra_args.iter().any(|arg| arg == flag) {
             argv.extend([flag.to_owned(), value.to_owned()]);
         }
@@ -61,8 +67,12 @@ mod tests {
             lang: None,
         };
         let launch = launch(&intake);
-        let keys: Vec<&str> =
-            launch.env.iter().filter(|(n, _)| n.contains("KEY") || n.contains("TOKEN")).map(|(_, v)| v.as_str()).collect();
+        let keys: Vec<&str> = launch
+            .env
+            .iter()
+            .filter(|(n, _)| n.contains("KEY") || n.contains("TOKEN"))
+            .map(|(_, v)| v.as_str())
+            .collect();
         assert_eq!(keys, [PLACEHOLDER_KEY]);
         assert!(launch.argv.contains(&"mcp__nucleus__read".to_owned()));
     }
