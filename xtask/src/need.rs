@@ -145,7 +145,7 @@ fn install_debian(packages: &[&str]) -> Result<(), String> {
     privileged(&install)
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
 }
