@@ -3,81 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use lattice_guard::Layer;
 use serde::{Deserialize, Serialize};
-
-/// One layer of the wall. The names are those of `[isolation]` in `permissions.toml`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "a new layer must be handled everywhere")]
-pub enum Layer {
-    /// Own mounts: only what was named exists.
-    Mount,
-    /// Own network without a way out.
-    Network,
-    /// Own processes.
-    Pid,
-    /// Own System V IPC and message queues.
-    Ipc,
-    /// Own host name.
-    Uts,
-    /// Own users; ids inside mean nothing outside.
-    User,
-    /// Limits on processes and memory.
-    Cgroup,
-    /// No capability, for good.
-    Capabilities,
-    /// System call filter.
-    Seccomp,
-    /// Landlock domain.
-    Landlock,
-    /// Memory files cannot be executed.
-    MemfdNoexec,
-    /// Resource limits of each process.
-    Rlimits,
-}
-
-impl Layer {
-    /// Every layer.
-    pub const ALL: [Self; 12] = [
-        Self::Mount,
-        Self::Network,
-        Self::Pid,
-        Self::Ipc,
-        Self::Uts,
-        Self::User,
-        Self::Cgroup,
-        Self::Capabilities,
-        Self::Seccomp,
-        Self::Landlock,
-        Self::MemfdNoexec,
-        Self::Rlimits,
-    ];
-
-    /// Its name in files and reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mount => "mount",
-            Self::Network => "network",
-            Self::Pid => "pid",
-            Self::Ipc => "ipc",
-            Self::Uts => "uts",
-            Self::User => "user",
-            Self::Cgroup => "cgroup",
-            Self::Capabilities => "capabilities",
-            Self::Seccomp => "seccomp",
-            Self::Landlock => "landlock",
-            Self::MemfdNoexec => "memfd_noexec",
-            Self::Rlimits => "rlimits",
-        }
-    }
-}
-
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// How much of a layer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::enforcement::Layer;
 use crate::self_test::Breach;
 use crate::workspace::WorkspaceError;
+use lattice_guard::Layer;
 
 /// Failure of a driver. Every failure means that nothing of the agent's runs.
 #[derive(Debug, thiserror::Error)]

@@ -29,9 +29,10 @@ mod withhold;
 pub mod workspace;
 
 pub use driver::{Driver, SessionHandles, WorkspaceMode};
-pub use enforcement::{Enforcement, Finding, Layer, Strength};
+pub use enforcement::{Enforcement, Finding, Strength};
 pub use error::{Failure, Obstacle, PathProblem, SandboxError, Step};
 pub use ids::PodIds;
+pub use lattice_guard::Layer;
 pub use launcher::{LAUNCHER, launcher_main};
 pub use local::{LauncherConfig, LocalDriver};
 pub use pod::{Pod, PodEnd};

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::enforcement::Layer;
 use crate::toolchain::{RoBind, Toolchain};
 use crate::workspace::MaskPolicy;
+use lattice_guard::Layer;
 
 /// A task's session: one workspace, one overlay, any number of tool pods.
 #[derive(Debug, Clone)]

@@ -91,10 +91,6 @@ pub(crate) fn prepare(
         hint: None,
     })?;
     notes.extend(seeded.notes.iter().cloned());
-    let masks = task.withhold.masks();
-    let context = home::context::collect(&task.spec.workspace, &host_home, &|path| {
-        masks.judge(path).is_some()
-    });
     let mut binds = vec![
         bind(program, &agent::program_inside(program)),
         bind(&task.spec.bin_dir.join("nucleus-mcp"), RELAY_INSIDE),
@@ -104,22 +100,8 @@ pub(crate) fn prepare(
         files(&made, &launch.files)
             .map_err(|error| session::io_failure("the agent's files", &error))?,
     );
-    let mut context_files = Vec::new();
-    for file in context {
-        match file.place {
-            // Pods speak of paths as text; a context file under another name would be of no use to an agent.
-            ContextPlace::Workspace(path) => {
-                context_files.extend(path.as_str().map(|path| (path.to_owned(), file.bytes)))
-            }
-            ContextPlace::Home(path) => {
-                let inside = format!("{}/{path}", agent::HOME_INSIDE);
-                let bound = files(&made, &[(inside, file.bytes)]);
-                binds.extend(
-                    bound.map_err(|error| session::io_failure("the agent's files", &error))?,
-                );
-            }
-        }
-    }
+    let context_files = context(task, &host_home, &made, &mut binds)
+        .map_err(|error| session::io_failure("the agent's files", &error))?;
     let spec = AgentPodSpec {
         home_dir: seeded.path,
         context_files,
@@ -130,6 +112,31 @@ pub(crate) fn prepare(
     };
     let cwd = task.spec.workspace.to_string_lossy().into_owned();
     Ok(Prepared { launch, spec, cwd, gate })
+}
+
+/// Context files: those of the workspace for the stand-in, those of the user bound into the home.
+fn context(
+    task: &Task,
+    host_home: &Path,
+    made: &Path,
+    binds: &mut Vec<RoBind>,
+) -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let masks = task.withhold.masks();
+    let withheld = |path: &str| masks.judge(path).is_some();
+    let mut of_workspace = Vec::new();
+    for file in home::context::collect(&task.spec.workspace, host_home, &withheld) {
+        match file.place {
+            // Pods speak of paths as text; a context file under another name would be of no use to an agent.
+            ContextPlace::Workspace(path) => {
+                of_workspace.extend(path.as_str().map(|path| (path.to_owned(), file.bytes)));
+            }
+            ContextPlace::Home(path) => {
+                let inside = format!("{}/{path}", agent::HOME_INSIDE);
+                binds.extend(files(made, &[(inside, file.bytes)])?);
+            }
+        }
+    }
+    Ok(of_workspace)
 }
 
 fn bind(host: &Path, inside: &str) -> RoBind {

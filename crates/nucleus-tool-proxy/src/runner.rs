@@ -153,6 +153,11 @@ impl PodRunner {
 }
 
 impl Runner for PodRunner {
+    fn hint(&self, output: &str) -> Option<String> {
+        let hint = nucleus_sandbox::toolchain::offline_hint(output)?;
+        Some(format!("{}; the user can run `{}` outside the sandbox", hint.text, hint.command))
+    }
+
     fn resolve(&self, program: &str, cwd: &str) -> Result<Program, RunnerError> {
         let missing = || RunnerError::NotFound { program: program.to_owned() };
         if program.is_empty() || program.contains('\0') {

@@ -100,7 +100,7 @@ pub(crate) fn driver(
         BTreeSet::new()
     } else {
         let found = driver.probe().map_err(|error| sandbox_failure(&error))?;
-        found.full().iter().filter_map(|layer| layer.name().parse().ok()).collect()
+        found.full()
     };
     match permissions.isolation.unmet(IsolationLevel::Process, &full) {
         None => Ok(Arc::new(driver)),

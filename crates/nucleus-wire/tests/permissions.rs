@@ -158,7 +158,7 @@ full_layers = ["landlock", "memfd_noexec"]
     }
     for (allowed, host) in [
         (true, "api.github.com:443"),
-        (true, "static.crates.io:443"),
+        (true, "api.crates.io:443"),
         (false, "crates.io:443"),
         (false, "api.github.com:22"),
     ] {

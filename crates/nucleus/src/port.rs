@@ -27,6 +27,12 @@ pub trait Runner: Send + Sync {
     /// # Errors
     /// Any error means that nothing runs.
     fn start(&self, spec: RunSpec) -> Result<Box<dyn Running>, RunnerError>;
+
+    /// What to do about a failure this output shows, where the sandbox is the reason (a dependency that is not on
+    /// this host, say): one line for the agent and the user, or nothing.
+    fn hint(&self, _output: &str) -> Option<String> {
+        None
+    }
 }
 
 /// A program as a pod sees it.

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use nucleus_sys::landlock;
 
-use crate::enforcement::{Enforcement, Layer, Strength};
+use crate::enforcement::{Enforcement, Strength};
 use crate::error::{Failure, Obstacle, SandboxError, Step};
 use crate::ids::PodIds;
 use crate::plan::{Facts, MemoryFiles};
+use lattice_guard::Layer;
 
 /// Landlock interface version from which every right and scope we use exists.
 const LANDLOCK_FULL: i32 = 6;

@@ -45,7 +45,7 @@ pub(crate) fn run(
         cx.jobs.limits().foreground.min(left.saturating_sub(ANSWER_RESERVE))
     };
     if !call.background && cx.jobs.follow(&job, patience, cx.cancel, cx.progress) {
-        return Ok(finished(&job));
+        return Ok(finished(&job, cx));
     }
     Ok(background(&job))
 }
@@ -113,9 +113,12 @@ pub(crate) fn job_stop(call: &JobStop, cx: &EffectContext<'_>) -> Result<EffectR
     })
 }
 
-fn finished(job: &Job) -> EffectReport {
+fn finished(job: &Job, cx: &EffectContext<'_>) -> EffectReport {
     let glance = job.glance();
-    let (text, truncated) = report::ended(job, &glance);
+    let (mut text, truncated) = report::ended(job, &glance);
+    if let Some(hint) = cx.runner.hint(&text) {
+        text.push_str(&format!("\n[hint: {hint}]"));
+    }
     EffectReport {
         text,
         structured: Some(structured(&glance)),
