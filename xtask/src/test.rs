@@ -11,12 +11,13 @@ use crate::{claude, suite};
 type Step = (&'static str, fn() -> Result<(), String>);
 
 const QUICK: [Step; 1] = [("unit tests", unit)];
-const ALL: [Step; 8] = [
+const ALL: [Step; 9] = [
     ("format", format),
     ("lints", lints),
     ("unit, property, compile-fail and tidy tests", unit),
     ("budget under every interleaving (loom)", loom),
     ("dependency policy", deny),
+    ("walls and tools with single layers switched off", weakened),
     ("black-box suites and their controls", black_box),
     ("shipped programs lack the test switches", shipped),
     ("real Claude Code end to end", real_agent),
@@ -91,6 +92,20 @@ fn deny() -> Result<(), String> {
         "licenses",
         "sources",
     ]))
+}
+
+/// The positive controls inside the crates: an attack works once the one layer that holds it is gone.
+fn weakened() -> Result<(), String> {
+    let target = target_dir().join("weaken");
+    for rest in [
+        ["nucleus", "nucleus/weaken", "--lib", "--quiet"],
+        ["nucleus-sandbox", "nucleus-sandbox/weaken", "--test", "walls"],
+    ] {
+        let [package, feature, which, last] = rest;
+        let args = ["test", "--package", package, "--features", feature, which, last];
+        need::run(cargo(&args).env("CARGO_TARGET_DIR", &target))?;
+    }
+    Ok(())
 }
 
 fn black_box() -> Result<(), String> {
