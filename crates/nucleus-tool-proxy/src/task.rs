@@ -291,7 +291,6 @@ fn until_end(task: &Task, events: &Receiver<TaskEvent>) -> Ending {
             Err(RecvTimeoutError::Disconnected) => return Ending::Killed,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        task.executor.sandbox().approvals().expire_due();
         let overdue = own_limit.is_some_and(|limit| task.began.elapsed() >= limit);
         if overdue || !window.contains(task.executor.sandbox().now_ms()) {
             return Ending::TimedOut;
@@ -313,18 +312,22 @@ fn listen(
     std::thread::Builder::new()
         .name("decisions".to_owned())
         .spawn(move || {
-            for message in inbox {
-                match message {
-                    FromUser::Decide { id, approve, reason } => {
+            loop {
+                match inbox.recv_timeout(TICK) {
+                    Ok(FromUser::Decide { id, approve, reason }) => {
                         // Too late or unknown: the user is told by the request's own settlement.
                         let _late = sandbox.approvals().decide(&id, approve, reason.as_deref());
                     }
-                    FromUser::Interrupt | FromUser::Gone => {
+                    Ok(FromUser::Interrupt | FromUser::Gone) => {
                         stop.cancel();
                         if sender.send(TaskEvent::Stop).is_err() {
                             return;
                         }
                     }
+                    // A request expires whether or not anything else happens, also before the payload runs.
+                    Err(RecvTimeoutError::Timeout) => sandbox.approvals().expire_due(),
+                    // The user is gone, and has been reported so: every request is refused with the task.
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
         })
