@@ -36,12 +36,6 @@ impl PathPattern {
         if text.contains('\0') {
             return Err(PathPatternError::Nul);
         }
-        if text.starts_with('~') {
-            return Err(PathPatternError::Home);
-        }
-        if text.starts_with('!') {
-            return Err(PathPatternError::Negated);
-        }
         let mut components = Vec::new();
         for component in text.split('/') {
             match component {
@@ -50,8 +44,12 @@ impl PathPattern {
                 name => components.push(name),
             }
         }
-        if components.is_empty() {
-            return Err(PathPatternError::Empty);
+        // By the first name, not the first character: `/~` and `./!a` say the same, and lose what stands before.
+        match components.first().and_then(|name| name.chars().next()) {
+            None => return Err(PathPatternError::Empty),
+            Some('~') => return Err(PathPatternError::Home),
+            Some('!') => return Err(PathPatternError::Negated),
+            Some(_) => {}
         }
         let anchor = if text.starts_with('/') && components.len() == 1 { "/" } else { "" };
         let directory = if text.ends_with('/') { "/" } else { "" };
@@ -342,6 +340,8 @@ mod tests {
         assert_eq!(PathPattern::parse("../x"), Err(PathPatternError::Parent));
         assert_eq!(PathPattern::parse("~/.ssh"), Err(PathPatternError::Home));
         assert_eq!(PathPattern::parse("!a"), Err(PathPatternError::Negated));
+        assert_eq!(PathPattern::parse("/~/!"), Err(PathPatternError::Home));
+        assert_eq!(PathPattern::parse("./!a"), Err(PathPatternError::Negated));
         assert_eq!(PathPattern::parse(""), Err(PathPatternError::Empty));
         assert_eq!(PathPattern::parse("/"), Err(PathPatternError::Empty));
         assert_eq!(PathPattern::parse("[a"), Err(PathPatternError::Syntax));
