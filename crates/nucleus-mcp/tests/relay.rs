@@ -102,7 +102,10 @@ fn a_message_passes_at_once_not_when_a_buffer_is_full() {
         stdout.read_exact(&mut byte).unwrap();
         assert_eq!(byte[0], round);
     }
-    drop((stdin, stream));
+    // One side after the other: a door that closes first is another end than a client that is done.
+    drop(stdin);
+    assert_eq!(stream.read(&mut byte).unwrap(), 0);
+    drop(stream);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
