@@ -29,7 +29,7 @@ pub(crate) fn ensure() -> Result<PathBuf, String> {
         .ok_or("npm pack left no archive")?;
     run(Command::new("tar").arg("xzf").arg(&archive).current_dir(&dir))?;
     match std::fs::remove_file(&archive) {
-        // Gone already is as good: the client's own clean-up has been seen to be first.
+        // Gone already is as good. It was seen once, on a fresh clone; why is not known.
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(format!("{}: {error}", archive.display()));
         }
