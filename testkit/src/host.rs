@@ -54,22 +54,33 @@ pub fn skip(test: &str, reason: &str) {
     }
 }
 
-/// The programs under test, or `None` (noted as skipped) when the tests were not started by `cargo xtask test`.
-pub fn programs(test: &str) -> Option<PathBuf> {
-    directory(BINS, test)
+/// The programs under test.
+///
+/// # Panics
+/// When the suite was not started by `cargo xtask test`, which builds them: nothing can be said of them then.
+#[must_use]
+pub fn programs() -> PathBuf {
+    given(BINS)
 }
 
 /// The weakened builds, likewise.
-pub fn weakened_programs(test: &str) -> Option<PathBuf> {
-    directory(WEAKENED_BINS, test)
+///
+/// # Panics
+/// As [`programs`].
+#[must_use]
+pub fn weakened_programs() -> PathBuf {
+    given(WEAKENED_BINS)
 }
 
-fn directory(variable: &str, test: &str) -> Option<PathBuf> {
+/// What `cargo xtask test` hands to a suite in this variable.
+///
+/// # Panics
+/// As [`programs`].
+#[must_use]
+pub fn given(variable: &str) -> PathBuf {
     let found = std::env::var_os(variable).map(PathBuf::from);
-    if found.is_none() {
-        skip(test, &format!("{variable} is not set; run `cargo xtask test`"));
-    }
-    found
+    assert!(found.is_some(), "{variable} is not set: start this suite by `cargo xtask test`");
+    found.unwrap_or_default()
 }
 
 impl Host {

@@ -6,11 +6,10 @@
 )]
 
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use testkit::anthropic::{Mock, Options, Script, Select, ToolUse, Turn};
-use testkit::host::{Account, Host, Outcome, programs, skip};
+use testkit::host::{Account, Host, Outcome, given, programs};
 
 const KEY: &str = "canary-key-5d0a";
 const BUG: &str = include_str!("../../xtask/demo/repo/src/lib.rs");
@@ -24,12 +23,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(test: &str, turns: Vec<Turn>) -> Option<Self> {
-        let bins = programs(test)?;
-        let Some(claude) = std::env::var_os("NUCLEUS_TEST_CLAUDE").map(PathBuf::from) else {
-            skip(test, "NUCLEUS_TEST_CLAUDE is not set; run `cargo xtask test`");
-            return None;
-        };
+    fn new(turns: Vec<Turn>) -> Self {
+        let bins = programs();
+        let claude = given("NUCLEUS_TEST_CLAUDE");
         // Cargo must be readable for whoever runs the task, and the toolchain of root's tests is root's.
         let account = Account::all()[0];
         let host = Host::new(&bins, account).with_rust();
@@ -43,7 +39,7 @@ impl Stage {
         let script = Script { turns, select: Select::Conversation };
         let mock =
             Mock::start(Options { script, record: None, key: Some(KEY.to_owned()) }).unwrap();
-        Some(Self { host, mock, path })
+        Self { host, mock, path }
     }
 
     fn run(&self, extra: &[&str], task: &str) -> Outcome {
@@ -89,7 +85,7 @@ fn claude_code_finishes_a_task_without_any_approval() {
         tool("mcp__nucleus__run", json!({"command": "cd sub && cargo test 2>&1 | tail -5"})),
         say("Fixed."),
     ];
-    let Some(stage) = Stage::new("claude_task", turns) else { return };
+    let stage = Stage::new(turns);
     let outcome = stage.run(&[], "Fix the failing test").expect_code(0);
     assert!(outcome.stdout.contains("Fixed."), "{outcome}");
     assert!(stage.host.read("sub/src/lib.rs").unwrap().contains("age < 12"), "{outcome}");
@@ -110,7 +106,7 @@ fn its_own_shell_finds_no_key_and_changes_nothing() {
         echo owned > sub/src/lib.rs; rm -rf sub; mv ../work ../gone; echo made > made.txt; echo the-end";
     let turns =
         vec![tool("Bash", json!({"command": SHELL, "description": "look around"})), say("Over.")];
-    let Some(stage) = Stage::new("claude_shell", turns) else { return };
+    let stage = Stage::new(turns);
     let shell_on = [
         "--agent-arg=--tools",
         "--agent-arg=default",
@@ -144,7 +140,7 @@ fn its_context_file_is_there_and_nothing_else_of_the_repository() {
         tool("Bash", json!({"command": "find . -type f; cat CLAUDE.md", "description": "list"})),
         say("Over."),
     ];
-    let Some(stage) = Stage::new("claude_context", turns) else { return };
+    let stage = Stage::new(turns);
     let shell_on = [
         "--agent-arg=--tools",
         "--agent-arg=default",

@@ -1,6 +1,7 @@
 //! The black-box suites: they drive the programs as built, as root and rootless, each wall with its control.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::cargo::{cargo, target_dir};
 use crate::need;
@@ -15,6 +16,8 @@ const CLAUDE: &str = "NUCLEUS_TEST_CLAUDE";
 const SKIPPED: &str = "NUCLEUS_TEST_SKIPPED";
 /// Tests that may be skipped, one name a line: the committed list.
 const MAY_SKIP: &str = include_str!("../../testkit/may-skip.txt");
+/// Feature of the test targets that need built programs; without it they are not built at all.
+pub(crate) const FEATURE: &str = "testkit/black-box";
 /// Variable of the weakened builds, which no shipped program may know.
 const SWITCH: &[u8] = b"NUCLEUS_WEAKEN";
 /// Programs that ship.
@@ -24,22 +27,33 @@ const SUITES: [&str; 5] = ["catalogue", "faults", "task", "refusals", "readme"];
 
 /// Runs the suites.
 pub(crate) fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
-    let skipped = target_dir().join("skipped.txt");
-    std::fs::write(&skipped, "").map_err(|error| format!("{}: {error}", skipped.display()))?;
-    for suite in SUITES {
-        let mut command =
-            cargo(&["test", "--package", "testkit", "--test", suite, "--", "--test-threads=2"]);
-        command.env(BINS, bins).env(WEAKENED_BINS, weakened).env(SKIPPED, &skipped);
-        need::run(&mut command)?;
-    }
-    compare_skipped(&std::fs::read_to_string(&skipped).map_err(|error| error.to_string())?)
+    comparing_skipped(|skipped| {
+        SUITES.iter().try_for_each(|suite| {
+            let mut command = black_box(suite, "--test-threads=2");
+            need::run(command.env(BINS, bins).env(WEAKENED_BINS, weakened).env(SKIPPED, skipped))
+        })
+    })
+}
+
+/// The positive controls inside the crates: an attack works once the one layer that holds it is gone.
+pub(crate) fn walls() -> Result<(), String> {
+    comparing_skipped(|skipped| {
+        [
+            ["nucleus", "nucleus/weaken", "--lib", "--quiet"],
+            ["nucleus-sandbox", "nucleus-sandbox/weaken", "--test", "walls"],
+        ]
+        .iter()
+        .try_for_each(|[package, feature, which, last]| {
+            let args = ["test", "--package", package, "--features", feature, which, last];
+            let target = target_dir().join("weaken");
+            need::run(cargo(&args).env("CARGO_TARGET_DIR", target).env(SKIPPED, skipped))
+        })
+    })
 }
 
 /// Runs the suite with the real agent.
 pub(crate) fn claude(bins: &Path, program: &Path) -> Result<(), String> {
-    let mut command =
-        cargo(&["test", "--package", "testkit", "--test", "claude", "--", "--test-threads=1"]);
-    need::run(command.env(BINS, bins).env(CLAUDE, program))
+    need::run(black_box("claude", "--test-threads=1").env(BINS, bins).env(CLAUDE, program))
 }
 
 /// Shows that the switches are in the weakened builds and not in the others.
@@ -55,6 +69,20 @@ pub(crate) fn lacks_switches(bins: &Path, weakened: &Path) -> Result<(), String>
         );
     }
     Ok(())
+}
+
+fn black_box(suite: &str, threads: &str) -> Command {
+    cargo(&["test", "--package", "testkit", "--features", FEATURE, "--test", suite, "--", threads])
+}
+
+/// Runs tests that note what they skip, and holds that to the committed list.
+fn comparing_skipped(tests: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
+    let skipped = target_dir().join("skipped.txt");
+    let at = |error: std::io::Error| format!("{}: {error}", skipped.display());
+    std::fs::create_dir_all(target_dir()).map_err(at)?;
+    std::fs::write(&skipped, "").map_err(at)?;
+    tests(&skipped)?;
+    compare_skipped(&std::fs::read_to_string(&skipped).map_err(at)?)
 }
 
 fn compare_skipped(skipped: &str) -> Result<(), String> {

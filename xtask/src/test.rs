@@ -17,7 +17,7 @@ const ALL: [Step; 9] = [
     ("unit, property, compile-fail and tidy tests", unit),
     ("budget under every interleaving (loom)", loom),
     ("dependency policy", deny),
-    ("walls and tools with single layers switched off", weakened),
+    ("walls and tools with single layers switched off", suite::walls),
     ("black-box suites and their controls", black_box),
     ("shipped programs lack the test switches", shipped),
     ("real Claude Code end to end", real_agent),
@@ -62,6 +62,8 @@ fn lints() -> Result<(), String> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        suite::FEATURE,
         "--quiet",
         "--",
         "-D",
@@ -92,20 +94,6 @@ fn deny() -> Result<(), String> {
         "licenses",
         "sources",
     ]))
-}
-
-/// The positive controls inside the crates: an attack works once the one layer that holds it is gone.
-fn weakened() -> Result<(), String> {
-    let target = target_dir().join("weaken");
-    for rest in [
-        ["nucleus", "nucleus/weaken", "--lib", "--quiet"],
-        ["nucleus-sandbox", "nucleus-sandbox/weaken", "--test", "walls"],
-    ] {
-        let [package, feature, which, last] = rest;
-        let args = ["test", "--package", package, "--features", feature, which, last];
-        need::run(cargo(&args).env("CARGO_TARGET_DIR", &target))?;
-    }
-    Ok(())
 }
 
 fn black_box() -> Result<(), String> {

@@ -25,7 +25,7 @@ fn write_step(expect: Ending) -> Step {
 
 #[test]
 fn row_74_a_file_of_the_repository_only_tightens() {
-    let Some(bins) = programs("row_74") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         host.file(".nucleus/permissions.toml", WIDE);
@@ -54,7 +54,7 @@ fn row_74_a_file_of_the_repository_only_tightens() {
 
 #[test]
 fn row_76_names_cannot_forge_log_lines() {
-    let Some(bins) = programs("row_76") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         let forged = "a\n{\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"sequence\":1}\n\u{1b}[2J";
@@ -96,7 +96,7 @@ fn row_76_a_pod_cannot_reach_the_log() {
 
 #[test]
 fn row_76_a_changed_log_does_not_verify() {
-    let Some(bins) = programs("row_76_changed") else { return };
+    let bins = programs();
     let host = Host::new(&bins, Account::all()[0]);
     host.file("a.txt", "text");
     host.script(&script(vec![

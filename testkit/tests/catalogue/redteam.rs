@@ -17,7 +17,7 @@ fn at(host: &Host, dir: &Path, text: &str) -> Outcome {
 
 #[test]
 fn row_18_a_repository_without_the_name_of_one_is_held() {
-    let Some(bins) = programs("row_18_bare") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         let canary = host.workspace().join("executed");
@@ -57,7 +57,7 @@ fn row_18_a_repository_without_the_name_of_one_is_held() {
 
 #[test]
 fn row_18_what_git_obeys_in_a_repository_without_the_name_is_held() {
-    let Some(bins) = programs("row_18_bare_config") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         for file in ["HEAD", "config", "refs/heads/main", "description"] {
@@ -87,7 +87,7 @@ fn row_18_what_git_obeys_in_a_repository_without_the_name_is_held() {
 
 #[test]
 fn row_01_a_link_that_leaves_through_a_link_is_held() {
-    let Some(bins) = programs("row_01_composed") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         host.put(host.place(), "outside.txt", b"outside\n");
@@ -115,7 +115,7 @@ fn row_01_a_link_that_leaves_through_a_link_is_held() {
 
 #[test]
 fn row_19_files_that_tools_read_on_their_own_are_held() {
-    let Some(bins) = programs("row_19_names") else { return };
+    let bins = programs();
     const NAMES: [&str; 14] = [
         ".hg/hgrc",
         ".helix/languages.toml",
@@ -148,7 +148,7 @@ fn row_19_files_that_tools_read_on_their_own_are_held() {
 
 #[test]
 fn an_agent_cannot_spoil_the_next_session_by_its_home() {
-    let Some(bins) = programs("home_spoiled") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         host.put(&host.home(), ".claude/CLAUDE.md", b"be kind\n");
@@ -164,7 +164,7 @@ fn an_agent_cannot_spoil_the_next_session_by_its_home() {
 #[test]
 fn row_34_files_without_number_leave_room_for_the_log() {
     // Only root may mount a small file system there.
-    let Some(bins) = programs("row_34_files") else { return };
+    let bins = programs();
     if !Account::all().contains(&Account::Root) {
         return testkit::host::skip("row_34_files", "a small file system is mounted by root");
     }
@@ -196,7 +196,7 @@ fn row_34_files_without_number_leave_room_for_the_log() {
 #[test]
 fn row_71_nothing_is_printed_below_a_question() {
     const POLICY: &str = "[capabilities]\nread_files = \"always\"\nrun_bash = \"ask\"\n";
-    let Some(bins) = programs("row_71_imitated") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         host.put(host.place(), "permissions.toml", POLICY.as_bytes());
@@ -233,7 +233,7 @@ fn row_71_nothing_is_printed_below_a_question() {
 
 #[test]
 fn row_17_files_that_the_repository_has_git_run_are_held() {
-    let Some(bins) = programs("row_17_named") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         host.file("tools/hooks/pre-commit", "#!/bin/sh\nexit 0\n");
@@ -263,7 +263,7 @@ fn row_17_files_that_the_repository_has_git_run_are_held() {
 
 #[test]
 fn row_78_a_credential_in_the_repositorys_configuration_is_shown_by_no_tool() {
-    let Some(bins) = programs("row_78_remote") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         let configure = "git init -q . && git config remote.origin.url https://user:canary-51c7@example.com/a.git";
@@ -298,7 +298,7 @@ fn row_78_a_credential_in_the_repositorys_configuration_is_shown_by_no_tool() {
 #[test]
 fn a_withheld_path_keeps_its_name_where_the_workspace_is_copied() {
     const POLICY: &str = "[capabilities]\nread_files = \"always\"\nrun_bash = \"low_risk\"\n[paths]\nblocked = [\"sec/**\"]\n";
-    let Some(bins) = programs("copy_rename") else { return };
+    let bins = programs();
     // An ordinary user cannot overlay a workspace of another group; only root can make one here.
     for account in Account::all().into_iter().filter(|account| account.other_ids().is_some()) {
         let host = Host::new(&bins, account);
@@ -327,7 +327,7 @@ fn a_withheld_path_keeps_its_name_where_the_workspace_is_copied() {
 
 #[test]
 fn row_17_a_task_does_not_take_the_users_branches_away() {
-    let Some(bins) = programs("row_17_branches") else { return };
+    let bins = programs();
     for account in Account::all() {
         for (text, kept) in [
             ("rm -rf .git/HEAD .git/index .git/logs", true),

@@ -45,7 +45,7 @@ fn a_killed_acceptance_is_finished_by_the_next() {
 }
 
 fn killed(test: &str, way: Way) {
-    let Some(bins) = programs(test) else { return };
+    let bins = programs();
     let mut chance = Chance::new(test);
     let mut states = States::new();
     for account in Account::all() {

@@ -68,8 +68,8 @@ fn kept(host: &Host, witness: &Witness, outcome: &Outcome, apply: bool) {
     assert!(again.says("no session"), "a settled session is offered again: {again}");
 }
 
-fn each(test: &str, check: impl Fn(&Host, bool)) {
-    let Some(bins) = programs(test) else { return };
+fn each(check: impl Fn(&Host, bool)) {
+    let bins = programs();
     for account in Account::all() {
         for apply in [true, false] {
             check(&Host::new(&bins, account), apply);
@@ -79,7 +79,7 @@ fn each(test: &str, check: impl Fn(&Host, bool)) {
 
 #[test]
 fn ctrl_c_ends_the_task_and_keeps_its_session() {
-    each("interrupt", |host, apply| {
+    each(|host, apply| {
         let task = busy(host);
         signal(task.pid(), Signal::INT);
         let (outcome, witness) = task.outcome();
@@ -92,7 +92,7 @@ fn ctrl_c_ends_the_task_and_keeps_its_session() {
 
 #[test]
 fn ctrl_c_twice_kills_at_once_and_keeps_the_session() {
-    each("interrupt_twice", |host, apply| {
+    each(|host, apply| {
         let mut task = busy(host);
         signal(task.pid(), Signal::INT);
         signal(task.pid(), Signal::TERM);
@@ -105,7 +105,7 @@ fn ctrl_c_twice_kills_at_once_and_keeps_the_session() {
 
 #[test]
 fn the_command_killed_ends_everything() {
-    each("kill_command", |host, apply| {
+    each(|host, apply| {
         let task = busy(host);
         signal(task.pid(), Signal::KILL);
         let (outcome, witness) = task.outcome();
@@ -116,7 +116,7 @@ fn the_command_killed_ends_everything() {
 
 #[test]
 fn the_launcher_killed_ends_every_pod() {
-    each("kill_launcher", |host, apply| {
+    each(|host, apply| {
         let task = busy(host);
         let launcher = task.launcher().expect("a launcher");
         signal(launcher, Signal::KILL);
@@ -138,7 +138,7 @@ fn the_launcher_killed_ends_every_pod() {
 
 #[test]
 fn an_agent_killed_by_a_signal_ends_as_a_shell_would_say() {
-    let Some(bins) = programs("payload_signal") else { return };
+    let bins = programs();
     for account in Account::all() {
         let host = Host::new(&bins, account);
         host.run(&["sh", "-c", "kill -TERM $$"]).expect_code(128 + 15);

@@ -47,7 +47,7 @@ const MIB: u64 = 1 << 20;
 
 #[test]
 fn a_full_state_directory_starts_nothing() {
-    let Some(bins) = programs("full_disk_start") else { return };
+    let bins = programs();
     for account in accounts("full_disk_start") {
         for size in [4 << 10, 12 << 10, 24 << 10, 40 << 10, 128 * MIB] {
             let host = Host::new(&bins, account);
@@ -88,7 +88,7 @@ fn call(name: &str, args: serde_json::Value) -> Step {
 /// with space again the session can be applied.
 #[test]
 fn a_disk_that_fills_up_loses_nothing() {
-    let Some(bins) = programs("full_disk_during") else { return };
+    let bins = programs();
     for account in accounts("full_disk_during") {
         for by_agent in [true, false] {
             let host = Host::new(&bins, account);

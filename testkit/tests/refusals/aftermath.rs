@@ -10,9 +10,9 @@ use testkit::host::{Account, Host, Leftover, Outcome, leftovers, programs};
 /// Longest that something killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A host with a small repository for each account; none when the programs under test are not built.
-pub(crate) fn hosts(test: &str) -> Vec<Host> {
-    let Some(bins) = programs(test) else { return Vec::new() };
+/// A host with a small repository for each account.
+pub(crate) fn hosts() -> Vec<Host> {
+    let bins = programs();
     let hosts = Account::all().into_iter().map(|account| Host::new(&bins, account));
     hosts.inspect(|host| host.file("README.md", "# A repository\n")).collect()
 }

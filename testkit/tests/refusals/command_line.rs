@@ -7,7 +7,7 @@ use crate::aftermath::{hosts, nothing_runs, refused, refused_command, says, tree
 
 #[test]
 fn an_unaccepted_driver_says_what_one_gets_and_loses_and_how_to_accept() {
-    for host in hosts("not_accepted") {
+    for host in hosts() {
         let words = [
             "You get",
             "You lose",
@@ -59,7 +59,7 @@ fn an_unaccepted_driver_says_what_one_gets_and_loses_and_how_to_accept() {
 
 #[test]
 fn names_that_do_not_exist_get_the_nearest_one() {
-    for host in hosts("names") {
+    for host in hosts() {
         let run = |args: &[&str], words: &[&str]| refused(&host, args, 64, words);
         run(
             &["run", "--allow-local-driver", "--profile", "fix-isue", "--", "true"],
@@ -86,7 +86,7 @@ fn names_that_do_not_exist_get_the_nearest_one() {
 
 #[test]
 fn agents_that_cannot_start_are_told() {
-    for host in hosts("agents") {
+    for host in hosts() {
         let bin = host.place().join("path");
         std::fs::create_dir(&bin).unwrap();
         // `setpriv`, with which the tests change the account, is looked up by the same variable.
@@ -120,7 +120,7 @@ fn agents_that_cannot_start_are_told() {
 
 #[test]
 fn bad_scripts_and_upstreams_are_told() {
-    for host in hosts("scripts") {
+    for host in hosts() {
         let base = [
             "run",
             "--allow-local-driver",
@@ -186,7 +186,7 @@ fn bad_scripts_and_upstreams_are_told() {
 
 #[test]
 fn failures_are_told_in_json_where_json_is_asked_for() {
-    for host in hosts("json_failures") {
+    for host in hosts() {
         for (args, class, code) in [
             (&["run", "--json", "--profile", "fix-issue", "--", "true"][..], "isolation", 69),
             (

@@ -52,7 +52,7 @@ fn play(host: &Host, steps: Vec<Step>) {
 
 #[test]
 fn frames_that_are_no_messages_are_answered_and_survived() {
-    for host in hosts("frames") {
+    for host in hosts() {
         let nested = |depth: usize| RawFrame {
             before: r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":"#.to_owned(),
             fill: "[".to_owned(),
@@ -109,7 +109,7 @@ fn frames_that_are_no_messages_are_answered_and_survived() {
 
 #[test]
 fn unknown_tools_and_arguments_are_named() {
-    for host in hosts("arguments") {
+    for host in hosts() {
         play(
             &host,
             vec![

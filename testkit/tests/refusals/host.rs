@@ -50,7 +50,7 @@ fn with_namespaces(host: &Host, max: u32) -> Outcome {
 
 #[test]
 fn a_host_without_user_namespaces_is_told_how_to_allow_them() {
-    for host in hosts("no_user_namespaces") {
+    for host in hosts() {
         if !Account::all().contains(&Account::Root) {
             skip("no_user_namespaces", "the limit is lowered by root");
             continue;
@@ -70,7 +70,7 @@ fn a_host_without_user_namespaces_is_told_how_to_allow_them() {
 
 #[test]
 fn a_full_state_directory_is_told() {
-    for host in hosts("no_space") {
+    for host in hosts() {
         if !Account::all().contains(&Account::Root) {
             skip("no_space", "a small file system is mounted by root");
             continue;

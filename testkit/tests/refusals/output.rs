@@ -8,7 +8,7 @@ const RUN: [&str; 4] = ["run", "--profile", "fix-issue", "--allow-local-driver"]
 
 #[test]
 fn output_is_exact_to_the_byte_in_a_pipe() {
-    for host in hosts("exact_output") {
+    for host in hosts() {
         // All bytes, a character cut in two, and more than one read can take.
         let text = r"i=0; while [ $i -lt 256 ]; do printf $(printf '\\%03o' $i); i=$((i+1)); done; printf 'n\303'; sleep 0.2; printf '\251'; head -c 300000 /dev/zero; printf '\377' >&2";
         let mut command = host.command("nucleus");
@@ -32,7 +32,7 @@ fn output_is_exact_to_the_byte_in_a_pipe() {
 
 #[test]
 fn a_terminal_gets_colour_and_progress_and_nothing_else_of_the_payload_s() {
-    for host in hosts("terminal_output") {
+    for host in hosts() {
         let text = r"printf 'a\033[2Jb\n'; sleep 4; echo end";
         let at_terminal = |term: &str, no_color: bool| {
             // The harness says TERM=dumb; the command says what it is.
@@ -77,7 +77,7 @@ fn a_terminal_gets_colour_and_progress_and_nothing_else_of_the_payload_s() {
 
 #[test]
 fn one_ctrl_c_ends_a_task_that_waits_for_an_answer() {
-    for host in hosts("interrupted_question") {
+    for host in hosts() {
         host.put(host.place(), "p.toml", b"[capabilities]\nrun_bash = \"ask\"\n");
         let mut command = host.command("nucleus");
         let file = host.place().join("p.toml");

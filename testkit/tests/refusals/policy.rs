@@ -120,7 +120,7 @@ fn with(host: &Host, content: &[u8], code: i32, words: &[&str]) {
 
 #[test]
 fn every_kind_of_bad_policy_is_told_with_its_place() {
-    for host in hosts("bad_policy") {
+    for host in hosts() {
         for (name, text, words) in BAD {
             eprintln!("{name} as {:?}", host.account());
             let code = if name == "more isolation than there is" { 69 } else { 65 };
@@ -145,7 +145,7 @@ fn every_kind_of_bad_policy_is_told_with_its_place() {
 
 #[test]
 fn files_that_are_no_text_or_too_much_of_it_are_refused() {
-    for host in hosts("policy_bytes") {
+    for host in hosts() {
         with(&host, b"[capabilities]\nread_files = \"\xff\xfe\"\n", 65, &["p.toml:2:", "UTF-8"]);
         with(
             &host,
@@ -167,7 +167,7 @@ fn files_that_are_no_text_or_too_much_of_it_are_refused() {
 
 #[test]
 fn several_errors_are_told_at_once() {
-    for host in hosts("policy_errors") {
+    for host in hosts() {
         let text = "[capabilities]\nread_file = \"always\"\nrun_bash = \"allways\"\n[budget]\nmax_cost_usd = \"two\"\n";
         with(&host, text.as_bytes(), 65, &["3 errors", "p.toml:2:1", "p.toml:3:12", "p.toml:5:16"]);
     }
@@ -175,7 +175,7 @@ fn several_errors_are_told_at_once() {
 
 #[test]
 fn a_policy_that_is_not_a_file_is_refused() {
-    for host in hosts("policy_missing") {
+    for host in hosts() {
         let place = host.place().to_str().unwrap().to_owned();
         let run = |file: &str, words: &[&str]| {
             refused(
@@ -198,7 +198,7 @@ fn a_policy_that_is_not_a_file_is_refused() {
 
 #[test]
 fn an_empty_allow_list_allows_nothing() {
-    for host in hosts("empty_lists") {
+    for host in hosts() {
         host.put(
             host.place(),
             "p.toml",
@@ -235,7 +235,7 @@ fn an_empty_allow_list_allows_nothing() {
 
 #[test]
 fn a_bad_file_of_the_repository_stops_the_run() {
-    for host in hosts("project_policy") {
+    for host in hosts() {
         host.file(".nucleus/permissions.toml", "[capabilities]\nrun_bash = \"allways\"\n");
         let run = |words: &[&str]| {
             refused(

@@ -6,7 +6,7 @@ use crate::aftermath::{hosts, refused};
 
 #[test]
 fn sessions_that_are_not_there_are_told() {
-    for host in hosts("sessions") {
+    for host in hosts() {
         for command in ["apply", "review", "discard"] {
             refused(
                 &host,
@@ -36,7 +36,7 @@ fn sessions_that_are_not_there_are_told() {
 
 #[test]
 fn a_running_session_is_left_alone() {
-    for host in hosts("running_session") {
+    for host in hosts() {
         let script = Script {
             steps: vec![Step {
                 action: Some(Action::Shell("sleep 30".to_owned())),

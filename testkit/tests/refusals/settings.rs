@@ -10,7 +10,7 @@ const RUN: [&str; 5] = ["run", "--profile", "fix-issue", "--", "true"];
 
 #[test]
 fn a_bad_configuration_of_the_user_is_told_with_its_place() {
-    for host in hosts("user_config") {
+    for host in hosts() {
         for (text, words) in [
             (
                 "alow_local_driver = true\n",
@@ -65,7 +65,7 @@ fn administered(host: &Host, text: &str, args: &[&str]) -> Outcome {
 
 #[test]
 fn the_administrator_s_word_is_final() {
-    for host in hosts("admin_config") {
+    for host in hosts() {
         if !Account::all().contains(&Account::Root) {
             skip("admin_config", "an /etc of one's own needs root");
             continue;

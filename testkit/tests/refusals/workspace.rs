@@ -21,7 +21,7 @@ fn at(host: &Host, workspace: &str, words: &[&str]) {
 
 #[test]
 fn what_is_no_project_directory_is_refused() {
-    for host in hosts("workspaces") {
+    for host in hosts() {
         let place = host.place().to_str().unwrap().to_owned();
         let link = format!("{place}/link");
         std::os::unix::fs::symlink(host.workspace(), &link).unwrap();
@@ -49,7 +49,7 @@ fn what_is_no_project_directory_is_refused() {
 
 #[test]
 fn nucleus_s_own_directories_are_never_in_a_workspace() {
-    for host in hosts("own_directories") {
+    for host in hosts() {
         let state = host.state();
         host.put(&state, "sessions/keep", b"");
         host.put(&host.home(), ".config/nucleus/keep", b"");
@@ -86,7 +86,7 @@ fn nucleus_s_own_directories_are_never_in_a_workspace() {
 
 #[test]
 fn links_on_the_way_and_dots_mean_what_they_mean_to_the_system() {
-    for host in hosts("dots") {
+    for host in hosts() {
         host.file("sub/x", "");
         host.put(host.place(), "far/keep", b"");
         std::os::unix::fs::symlink(host.workspace().join("sub"), host.place().join("far/near"))
@@ -110,7 +110,7 @@ fn links_on_the_way_and_dots_mean_what_they_mean_to_the_system() {
 
 #[test]
 fn a_directory_of_someone_else_is_refused() {
-    for host in hosts("not_writable") {
+    for host in hosts() {
         if host.account().other_ids().is_none() {
             continue; // root may write anywhere, and without root nobody else's directory can be made
         }

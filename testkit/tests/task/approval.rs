@@ -46,7 +46,7 @@ fn story(host: &Host) -> Vec<String> {
 
 #[test]
 fn a_request_is_granted_once_and_asked_again() {
-    for host in hosts("approval_once") {
+    for host in hosts() {
         let mut terminal =
             ask(&host, &["echo ran >> ran.txt", "echo ran >> ran.txt", "echo ran >> ran.txt"]);
         let first = question(&mut terminal);
@@ -79,7 +79,7 @@ fn a_request_is_granted_once_and_asked_again() {
 
 #[test]
 fn what_was_typed_before_the_question_answers_nothing() {
-    for host in hosts("approval_type_ahead") {
+    for host in hosts() {
         let mut terminal = ask(&host, &["true"]);
         // A whole line, and the beginning of one, which without the flush would spoil the answer.
         terminal.enter("no\nno");
@@ -93,7 +93,7 @@ fn what_was_typed_before_the_question_answers_nothing() {
 
 #[test]
 fn a_command_of_the_user_asks_too() {
-    for host in hosts("approval_command") {
+    for host in hosts() {
         host.put(host.place(), "permissions.toml", POLICY.as_bytes());
         let config = host.place().join("permissions.toml");
         for approve in [true, false] {
@@ -111,7 +111,7 @@ fn a_command_of_the_user_asks_too() {
 
 #[test]
 fn without_a_terminal_an_obligation_denies() {
-    for host in hosts("approval_none") {
+    for host in hosts() {
         host.put(host.place(), "permissions.toml", POLICY.as_bytes());
         let config = host.place().join("permissions.toml");
         let options = ["--config", config.to_str().unwrap()];
@@ -133,7 +133,7 @@ fn without_a_terminal_an_obligation_denies() {
 
 #[test]
 fn ctrl_c_at_a_question_ends_the_task() {
-    for host in hosts("approval_ctrl_c") {
+    for host in hosts() {
         let mut terminal = ask(&host, &["echo ran > ran.txt"]);
         question(&mut terminal);
         terminal.enter("\u{3}");

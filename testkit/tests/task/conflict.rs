@@ -6,7 +6,7 @@ use crate::meeting::{as_user, call, hosts, meet, repository, run, script, subjec
 
 #[test]
 fn a_file_edited_meanwhile_is_never_overwritten() {
-    for host in hosts("conflict_edit") {
+    for host in hosts() {
         for accept in [false, true] {
             host.reset();
             host.file("both.txt", "line\n");
@@ -46,7 +46,7 @@ fn a_file_edited_meanwhile_is_never_overwritten() {
 
 #[test]
 fn a_file_edited_after_it_was_shown_stays() {
-    for host in hosts("conflict_accept") {
+    for host in hosts() {
         host.file("both.txt", "line\n");
         let steps = vec![call("write", json!({"path": "both.txt", "content": "by the agent\n"}))];
         meet(&host, steps, |host| host.file("both.txt", "by the user\n")).expect_code(0);
@@ -60,7 +60,7 @@ fn a_file_edited_after_it_was_shown_stays() {
 
 #[test]
 fn what_the_user_made_or_removed_meanwhile_stays_so() {
-    for host in hosts("conflict_create") {
+    for host in hosts() {
         host.file("removed.txt", "line\n");
         host.file("dir/kept.txt", "line\n");
         let steps = vec![
@@ -92,7 +92,7 @@ fn what_the_user_made_or_removed_meanwhile_stays_so() {
 
 #[test]
 fn a_repository_that_moved_meanwhile_is_held_as_a_whole() {
-    for host in hosts("conflict_git") {
+    for host in hosts() {
         for moved in [false, true] {
             host.reset();
             repository(&host);
@@ -131,7 +131,7 @@ fn a_repository_that_moved_meanwhile_is_held_as_a_whole() {
 
 #[test]
 fn two_tasks_on_one_workspace_do_not_overwrite_each_other() {
-    for host in hosts("conflict_tasks") {
+    for host in hosts() {
         host.file("both.txt", "line\n");
         let write = |text: &str| call("write", json!({"path": "both.txt", "content": text}));
         let outcome = meet(&host, vec![write("by the first\n")], |host| {
@@ -152,7 +152,7 @@ fn two_tasks_on_one_workspace_do_not_overwrite_each_other() {
 
 #[test]
 fn a_session_that_runs_cannot_be_taken_away() {
-    for host in hosts("running_session") {
+    for host in hosts() {
         let steps = vec![call("write", json!({"path": "new.txt", "content": "by the agent\n"}))];
         let outcome = meet(&host, steps, |host| {
             let session = host.sessions()[0].file_name().unwrap().to_str().unwrap().to_owned();

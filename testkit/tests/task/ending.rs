@@ -12,7 +12,7 @@ use crate::meeting::{call, hosts, run, script};
 
 #[test]
 fn the_code_of_a_command_is_the_code_of_the_run() {
-    for host in hosts("exit_codes") {
+    for host in hosts() {
         for code in [0, 1, 7, 63, 126, 255] {
             host.run(&["sh", "-c", &format!("exit {code}")]).expect_code(code);
         }
@@ -28,7 +28,7 @@ fn the_code_of_a_command_is_the_code_of_the_run() {
 
 #[test]
 fn the_summary_counts_what_happened() {
-    for host in hosts("summary") {
+    for host in hosts() {
         host.file("old.txt", "old\n");
         let steps = vec![
             call("write", json!({"path": "a.txt", "content": "a\n"})),
@@ -70,7 +70,7 @@ fn the_summary_counts_what_happened() {
 
 #[test]
 fn a_task_out_of_time_ends_with_124_and_is_kept() {
-    for host in hosts("timeout") {
+    for host in hosts() {
         let mut command = host.command("nucleus");
         command.args(["run", "--profile", "fix-issue", "--allow-local-driver", "--timeout", "1"]);
         command.args(["--", "sh", "-c", "echo made > made.txt; sleep 60"]);
@@ -86,7 +86,7 @@ fn a_task_out_of_time_ends_with_124_and_is_kept() {
 
 #[test]
 fn a_reader_that_goes_away_ends_the_task_cleanly() {
-    for host in hosts("closed_pipe") {
+    for host in hosts() {
         for json_lines in [false, true] {
             host.reset();
             let mut command = host.command("nucleus");
@@ -134,7 +134,7 @@ fn a_reader_that_goes_away_ends_the_task_cleanly() {
 
 #[test]
 fn a_small_budget_denies_cleanly() {
-    for host in hosts("budget") {
+    for host in hosts() {
         let policy = |dollars: &str| {
             format!(
                 "[capabilities]\nread_files = \"always\"\nrun_bash = \"always\"\n[budget]\nmax_cost_usd = {dollars}\n"
@@ -159,7 +159,7 @@ fn a_small_budget_denies_cleanly() {
 
 #[test]
 fn what_an_agent_does_not_expect_is_its_exit_code() {
-    for host in hosts("agent_code") {
+    for host in hosts() {
         let wrong = Step { expect: Some(Ending::Refused), ..run("true") };
         host.script(&script(vec![wrong])).expect_code(1);
         let right = Step { action: Some(Action::Sleep(1)), ..Step::default() };

@@ -19,9 +19,9 @@ pub(crate) fn script(steps: Vec<Step>) -> Script {
     Script { steps }
 }
 
-/// A host for every account there is, or none when the programs are not given.
-pub(crate) fn hosts(test: &str) -> Vec<Host> {
-    let Some(bins) = programs(test) else { return Vec::new() };
+/// A host for every account there is.
+pub(crate) fn hosts() -> Vec<Host> {
+    let bins = programs();
     Account::all().into_iter().map(|account| Host::new(&bins, account)).collect()
 }
 

@@ -19,7 +19,7 @@ fn trusted(host: &Host) -> testkit::host::Outcome {
 
 #[test]
 fn files_that_something_executes_wait_for_the_user() {
-    for host in hosts("review_held") {
+    for host in hosts() {
         let outcome = trusted(&host);
         assert_eq!(host.read("ordinary.txt").as_deref(), Some("ordinary\n"), "{outcome}");
         for path in TRUSTED {
@@ -53,7 +53,7 @@ fn files_that_something_executes_wait_for_the_user() {
 
 #[test]
 fn review_of_everything_holds_everything() {
-    for host in hosts("review_all") {
+    for host in hosts() {
         host.file("old.txt", "old\n");
         let steps = vec![
             call("write", json!({"path": "new.txt", "content": "new\n"})),
@@ -77,7 +77,7 @@ fn review_of_everything_holds_everything() {
 
 #[test]
 fn a_task_that_changes_nothing_leaves_nothing_to_review() {
-    for host in hosts("review_nothing") {
+    for host in hosts() {
         let held = trusted(&host);
         host.run(&["true"]).expect_code(0);
         // The task before is still the one with something to review.

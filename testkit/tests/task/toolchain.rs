@@ -6,7 +6,7 @@ use crate::meeting::{as_user, hosts, repository, run, script, subjects};
 
 #[test]
 fn a_commit_in_the_pod_is_a_commit_on_the_host() {
-    for host in hosts("git_commit") {
+    for host in hosts() {
         repository(&host);
         let steps = vec![run(
             "echo change >> README.md && git add README.md && git commit --quiet --message='by the agent' && git status --short",
@@ -39,7 +39,7 @@ fn with_toolchains(host: &Host, text: &str) -> Outcome {
 
 #[test]
 fn cargo_test_works_offline() {
-    let hosts = hosts("cargo_test");
+    let hosts = hosts();
     if !hosts.is_empty() && !hosts.iter().any(readable) {
         skip("cargo_test", "no account can read a Rust toolchain of rustup");
     }
@@ -74,7 +74,7 @@ fn readable(host: &Host) -> bool {
 
 #[test]
 fn interpreters_of_the_host_work() {
-    for host in hosts("interpreters") {
+    for host in hosts() {
         host.file("package.json", "{\"name\": \"sample\", \"version\": \"1.0.0\", \"scripts\": {\"test\": \"node -e 'console.log(6*7)'\"}}\n");
         let present = |program: &str| {
             let mut command = host.account().command(std::path::Path::new("sh"));
