@@ -11,10 +11,11 @@ use crate::{claude, suite};
 type Step = (&'static str, fn() -> Result<(), String>);
 
 const QUICK: [Step; 1] = [("unit tests", unit)];
-const ALL: [Step; 9] = [
+const ALL: [Step; 10] = [
     ("format", format),
     ("lints", lints),
     ("unit, property, compile-fail and tidy tests", unit),
+    ("tests that need root or user namespaces", privileged),
     ("budget under every interleaving (loom)", loom),
     ("dependency policy", deny),
     ("walls and tools with single layers switched off", suite::walls),
@@ -73,6 +74,20 @@ fn lints() -> Result<(), String> {
 
 fn unit() -> Result<(), String> {
     need::run(&mut cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"]))
+}
+
+/// Tests that a plain `cargo test` shows as ignored, because not every account or host can run them.
+fn privileged() -> Result<(), String> {
+    let run = |names: &str| {
+        let what = ["test", "--workspace", "--quiet", "--no-fail-fast", "--tests"];
+        need::run(cargo(&what).args(["--", "--ignored", names]))
+    };
+    run("needs_userns")?;
+    if need::is_root() {
+        return run("needs_root");
+    }
+    println!("SKIPPED: tests named needs_root, this account is not root");
+    Ok(())
 }
 
 fn loom() -> Result<(), String> {
