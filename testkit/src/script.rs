@@ -39,6 +39,9 @@ pub struct Step {
     /// Print the size of the result, in bytes, instead of the result.
     #[serde(default)]
     pub measure: bool,
+    /// Seconds after which this client gives the step up, as agents do with their tools.
+    #[serde(default)]
+    pub within_s: Option<u64>,
     /// The layer that holds this step, printed when the step ended as expected.
     #[serde(default)]
     pub held_by: Option<String>,
@@ -147,8 +150,11 @@ pub fn play(script: &Script) -> std::io::Result<u32> {
             println!("# {text}");
         }
         let Some(action) = &step.action else { continue };
+        let began = std::time::Instant::now();
         let (ending, text) = step::perform(action, &mut client)?;
-        let as_expected = step.expect.is_none_or(|expected| expected == ending)
+        let took_s = began.elapsed().as_secs();
+        let as_expected = step.within_s.is_none_or(|limit| took_s < limit)
+            && step.expect.is_none_or(|expected| expected == ending)
             && step.contains.as_ref().is_none_or(|needle| text.contains(needle))
             && step.lacks.as_ref().is_none_or(|needle| !text.contains(needle));
         println!(

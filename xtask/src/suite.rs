@@ -23,15 +23,33 @@ const SWITCH: &[u8] = b"NUCLEUS_WEAKEN";
 /// Programs that ship.
 const SHIPPED: [&str; 4] = ["nucleus", "nucleus-tool-proxy", "nucleus-mcp", "nucleus-audit"];
 /// The suites of the testkit that need no agent from a registry.
-const SUITES: [&str; 5] = ["catalogue", "faults", "task", "refusals", "readme"];
+const SUITES: [&str; 6] = ["catalogue", "faults", "task", "jobs", "refusals", "readme"];
+/// The one that takes real minutes and hardly any processor: it runs beside the others.
+const BESIDE: &str = "patience";
 
 /// Runs the suites.
 pub(crate) fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
-    comparing_skipped(|skipped| {
-        SUITES.iter().try_for_each(|suite| {
-            let mut command = black_box(suite, "--test-threads=2");
-            need::run(command.env(BINS, bins).env(WEAKENED_BINS, weakened).env(SKIPPED, skipped))
-        })
+    // Built before anything runs: two builds at once would only wait for each other.
+    need::run(&mut cargo(&[
+        "test",
+        "--package",
+        "testkit",
+        "--features",
+        FEATURE,
+        "--no-run",
+        "--quiet",
+    ]))?;
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| need::run(black_box(BESIDE, "--quiet").env(BINS, bins)));
+        let others = comparing_skipped(|skipped| {
+            SUITES.iter().try_for_each(|suite| {
+                let mut command = black_box(suite, "--test-threads=2");
+                command.env(BINS, bins).env(WEAKENED_BINS, weakened).env(SKIPPED, skipped);
+                need::run(&mut command)
+            })
+        });
+        let beside = beside.join().unwrap_or_else(|_| Err(format!("{BESIDE}: panicked")));
+        others.and(beside)
     })
 }
 

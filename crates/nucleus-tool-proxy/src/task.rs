@@ -363,6 +363,9 @@ fn sandbox(
             ids: session::acting_ids(&session.handles.ids),
             path: spec.workspace.clone(),
         },
+        spool: Some(
+            std::fs::File::open(session.session.dir()).map_err(|error| internal(&error))?.into(),
+        ),
         home: spec.host_env.get("HOME").map(PathBuf::from),
         runner: Arc::clone(runner) as Arc<dyn Runner>,
         pod: PodContext { network: false, credentials: false, overlay_only: true },

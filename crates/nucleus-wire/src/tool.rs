@@ -95,7 +95,7 @@ impl ToolName {
             Self::Run => {
                 &["command", "argv", "cwd", "stdin", "timeout_s", "background", "description"]
             }
-            Self::JobOutput => &["job", "offset", "wait_s"],
+            Self::JobOutput => &["job", "offset", "wait_s", "until_end"],
             Self::JobStop => &["job"],
             Self::Glob => &["pattern", "path"],
             Self::Grep => {
@@ -209,12 +209,14 @@ pub enum CommandInput {
 /// Arguments of `job_output`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobOutput {
-    /// The job.
-    pub job: String,
+    /// The job; absent means a list of all.
+    pub job: Option<String>,
     /// Byte of its output to begin at; absent means after what was last shown.
     pub offset: Option<u64>,
     /// How long to wait for more output or the end.
     pub wait_ms: u64,
+    /// Wait for the end alone.
+    pub until_end: bool,
 }
 
 /// Arguments of `job_stop`.
@@ -364,13 +366,19 @@ fn run(args: &Args<'_>) -> Result<Run, ToolArgError> {
 }
 
 fn job_output(args: &Args<'_>) -> Result<JobOutput, ToolArgError> {
+    let job = args.optional_handle("job")?;
+    let of_one = ["offset", "wait_s", "until_end"];
+    if job.is_none() && of_one.iter().any(|argument| args.given(argument)) {
+        return Err(ToolArgError::Missing { argument: "job" });
+    }
+    let until_end = args.flag("until_end")?;
+    let wait_s = args.integer("wait_s", 0, CALL_WAIT_MAX_S)?;
+    let unsaid = if until_end { CALL_WAIT_MAX_S } else { 0 };
     Ok(JobOutput {
-        job: args.handle("job")?,
+        job,
         offset: args.integer("offset", 0, u64::MAX)?,
-        wait_ms: args
-            .integer("wait_s", 0, CALL_WAIT_MAX_S)?
-            .unwrap_or_default()
-            .saturating_mul(1_000),
+        wait_ms: wait_s.unwrap_or(unsaid).saturating_mul(1_000),
+        until_end,
     })
 }
 

@@ -72,7 +72,10 @@ fn every_tool_takes_what_its_schema_says() {
     else {
         panic!()
     };
-    assert_eq!((job.job.as_str(), job.offset, job.wait_ms), ("job-3", None, 30_000));
+    assert_eq!(
+        (job.job.as_deref().unwrap_or_default(), job.offset, job.wait_ms),
+        ("job-3", None, 30_000)
+    );
     assert!(matches!(accepted("job_stop", json!({"job": "job-3"})), ToolCall::JobStop(_)));
 
     let ToolCall::Glob(glob) = accepted("glob", json!({"pattern": "/home/user/ws/src/**/*.rs"}))
@@ -169,7 +172,7 @@ fn refusals_say_what_was_found_and_what_is_allowed() {
         ("run", json!({"command": "true", "cwd": "/"})),
         ("run", json!({"command": "true", "description": 1})),
         ("run", json!({"command": "true", "dangerouslyDisableSandbox": true})),
-        ("job_output", json!({})),
+        ("job_output", json!({"wait_s": 5})),
         ("job_output", json!({"job": "../1"})),
         ("job_output", json!({"job": ""})),
         ("job_output", json!({"job": 1})),

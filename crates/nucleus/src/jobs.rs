@@ -10,6 +10,7 @@ mod capture;
 mod drain;
 mod job;
 pub(crate) mod report;
+mod spool;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::tools::limits::{
     JOBS_ENDED_MAX, JOBS_RUNNING_MAX, PROGRESS_INTERVAL, PROGRESS_LINE_MAX_CHARS, WAIT_SLICE,
 };
 pub(crate) use job::{Ending, Glance, Job};
+pub(crate) use spool::Spooler;
 
 /// Name of a job within its task: `job-1`, `job-2`, …
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +87,7 @@ impl Default for JobLimits {
 #[derive(Debug)]
 pub(crate) struct Jobs {
     limits: JobLimits,
+    spooler: Option<Arc<Spooler>>,
     table: Mutex<Table>,
 }
 
@@ -96,17 +99,11 @@ struct Table {
     jobs: BTreeMap<u64, Arc<Job>>,
 }
 
-impl Default for Jobs {
-    fn default() -> Self {
-        Self::new(JobLimits::default())
-    }
-}
-
 impl Jobs {
-    /// An empty table.
+    /// An empty table. Without a spooler only the newest output of each job is kept.
     #[must_use]
-    pub(crate) fn new(limits: JobLimits) -> Self {
-        Self { limits, table: Mutex::new(Table::default()) }
+    pub(crate) fn new(limits: JobLimits, spooler: Option<Spooler>) -> Self {
+        Self { limits, spooler: spooler.map(Arc::new), table: Mutex::new(Table::default()) }
     }
 
     /// Calls `then` once the job has ended: at once if it has, and also when it is killed. A job that is no
@@ -160,6 +157,12 @@ impl Jobs {
             .ok_or_else(|| ToolError::NoSuchJob { job: id.to_owned() })
     }
 
+    /// The jobs that were left to run on, oldest first.
+    pub(crate) fn background(&self) -> Vec<Arc<Job>> {
+        let jobs: Vec<Arc<Job>> = self.lock().jobs.values().cloned().collect();
+        jobs.into_iter().filter(|job| job.is_background()).collect()
+    }
+
     /// Follows a job until it ends, `patience` is over or the call is cancelled, which kills it. True when it
     /// has ended.
     pub(crate) fn follow(
@@ -184,10 +187,47 @@ impl Jobs {
             if left.is_zero() {
                 return false;
             }
-            if told.elapsed() >= self.limits.progress {
-                told = Instant::now();
-                progress.report(&report::progress(job, PROGRESS_LINE_MAX_CHARS));
+            self.tell(job, &mut told, progress);
+        }
+    }
+
+    /// Waits for news of a job (or, with `until_end`, for its end), at most `patience`. A call that is taken back stops
+    /// waiting; the job goes on.
+    ///
+    /// # Errors
+    /// [`ToolError::Cancelled`].
+    pub(crate) fn await_news(
+        &self,
+        job: &Job,
+        (offset, until_end): (Option<u64>, bool),
+        patience: Duration,
+        (cancel, progress): (&Cancel, &dyn Progress),
+    ) -> Result<(), ToolError> {
+        let begun = Instant::now();
+        let mut told = begun;
+        loop {
+            let left = patience.saturating_sub(begun.elapsed());
+            let slice = WAIT_SLICE.min(left);
+            let come = if until_end {
+                job.wait_end_for(slice)
+            } else {
+                job.wait_output_for(offset, slice)
+            };
+            if come || left.is_zero() {
+                return Ok(());
             }
+            if cancel.is_cancelled() {
+                return Err(ToolError::Cancelled);
+            }
+            self.tell(job, &mut told, progress);
+        }
+    }
+
+    /// Tells whoever waits how far the job is, now and then.
+    fn tell(&self, job: &Job, told: &mut Instant, progress: &dyn Progress) {
+        if told.elapsed() >= self.limits.progress {
+            *told = Instant::now();
+            progress.report(&report::progress(job, PROGRESS_LINE_MAX_CHARS));
         }
     }
 
@@ -226,6 +266,7 @@ impl Slot<'_> {
     /// Makes a job of what was started. Kills it when its threads cannot be made or the task is over.
     pub(crate) fn adopt(
         self,
+        label: String,
         running: Box<dyn Running>,
         timeout: Duration,
     ) -> Result<Arc<Job>, ToolError> {
@@ -234,7 +275,10 @@ impl Slot<'_> {
             table.last = table.last.saturating_add(1);
             table.last
         };
-        let job = Job::start(JobId::numbered(number), running, timeout)?;
+        let job = {
+            let spooler = self.jobs.spooler.clone();
+            Job::start(JobId::numbered(number), label, running, timeout, spooler)?
+        };
         let closed = {
             let mut table = self.jobs.lock();
             table.jobs.insert(number, Arc::clone(&job));

@@ -11,7 +11,7 @@ use nucleus_wire::control::FeedEvent;
 
 use crate::approval::{ApprovalBook, ApprovalSetup};
 use crate::flood::Flood;
-use crate::jobs::Jobs;
+use crate::jobs::{JobLimits, Jobs, Spooler};
 use crate::port::{Clock, Feed, Runner, Workspace};
 use crate::recorder::Recorder;
 use crate::sanitize::Sanitizer;
@@ -23,6 +23,9 @@ pub struct SandboxParts {
     pub task: String,
     /// The merged tree.
     pub workspace: Workspace,
+    /// Directory on disk for output of commands that is more than memory keeps, written by nobody else; without one only
+    /// the newest is kept.
+    pub spool: Option<std::os::fd::OwnedFd>,
     /// Home of the user on the host, for messages only.
     pub home: Option<PathBuf>,
     /// Pods.
@@ -79,6 +82,7 @@ impl Sandbox {
         let SandboxParts {
             task,
             workspace,
+            spool,
             home,
             runner,
             pod,
@@ -92,7 +96,7 @@ impl Sandbox {
         let sanitizer = Sanitizer::new(&workspace.path, home.as_deref());
         let began = (clock.wall_ms(), clock.monotonic_ns());
         let run = format!("{:x}", began.0);
-        let jobs = Arc::new(Jobs::default());
+        let jobs = Arc::new(Jobs::new(JobLimits::default(), spool.map(Spooler::new)));
         Self {
             inner: Arc::new(Inner {
                 task,

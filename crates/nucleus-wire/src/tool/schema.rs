@@ -165,21 +165,22 @@ fn run() -> Value {
 fn job_output() -> Value {
     ToolName::JobOutput.entry(
         "Read a job's output",
-        "Gives new output of a job, whether it still runs, and its exit status once it has ended. Without `offset` it continues where the last answer stopped. Set `wait_s` to wait for more instead of asking again and again.",
+        "Gives new output of a job, whether it still runs, and its exit status once it has ended. Without `offset` it continues where the last answer stopped. Set `wait_s` to wait for more instead of asking again and again; for a long build or test set `until_end` instead, and ask again until it has ended. Without `job` it lists the background jobs.",
         json!({
-            "job": text("Id that `run` gave."),
+            "job": text("Id that `run` gave. Default: a list of all background jobs."),
             "offset": json!({
                 "type": "integer",
                 "minimum": 0,
-                "description": "Byte of the job's output to begin at; 0 is the start. Early output of a long job may be gone.",
+                "description": "Byte of the job's output to begin at; 0 is the start. The first 32 MiB and the newest output are kept.",
             }),
             "wait_s": number(
-                "Seconds to wait for new output or the end. Default 0.",
+                "Seconds to wait for new output or the end. Default 0, with `until_end` the most.",
                 0,
                 CALL_WAIT_MAX_S,
             ),
+            "until_end": flag("Wait for the end of the job, not for new output."),
         }),
-        &["job"],
+        &[],
         &Hints { idempotent: false, ..READS },
     )
 }

@@ -21,6 +21,8 @@ pub(crate) struct Ring {
 pub(crate) struct Part {
     /// Bytes between the place asked for and the first one still held.
     pub(crate) lost: u64,
+    /// Where those can still be read from, when they can.
+    pub(crate) kept_at: Option<u64>,
     /// The bytes.
     pub(crate) bytes: Vec<u8>,
     /// The place after them.
@@ -57,7 +59,7 @@ impl Ring {
         let skip = usize::try_from(start.saturating_sub(oldest)).unwrap_or(usize::MAX);
         let bytes: Vec<u8> = self.bytes.iter().skip(skip).take(max).copied().collect();
         let next = start.saturating_add(length(&bytes));
-        Part { lost: start.saturating_sub(from), bytes, next }
+        Part { lost: start.saturating_sub(from), kept_at: None, bytes, next }
     }
 
     /// The newest bytes, at most `max`.
@@ -155,10 +157,16 @@ mod tests {
     fn a_part_says_what_it_lost() {
         let mut ring = Ring::new(4);
         ring.push(b"abcdef");
-        assert_eq!(ring.part(0, 10), Part { lost: 2, bytes: b"cdef".to_vec(), next: 6 });
-        assert_eq!(ring.part(3, 2), Part { lost: 0, bytes: b"de".to_vec(), next: 5 });
-        assert_eq!(ring.part(6, 2), Part { lost: 0, bytes: vec![], next: 6 });
-        assert_eq!(ring.part(99, 2), Part { lost: 0, bytes: vec![], next: 6 });
+        assert_eq!(
+            ring.part(0, 10),
+            Part { lost: 2, kept_at: None, bytes: b"cdef".to_vec(), next: 6 }
+        );
+        assert_eq!(
+            ring.part(3, 2),
+            Part { lost: 0, kept_at: None, bytes: b"de".to_vec(), next: 5 }
+        );
+        assert_eq!(ring.part(6, 2), Part { lost: 0, kept_at: None, bytes: vec![], next: 6 });
+        assert_eq!(ring.part(99, 2), Part { lost: 0, kept_at: None, bytes: vec![], next: 6 });
     }
 
     proptest! {

@@ -5,12 +5,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::capture::{Capture, Part, Ring};
+use super::capture::{Capture, Part};
 use super::drain::{Stream, drain};
+use super::spool::{Spooler, Transcript};
 use super::{JobEnd, JobId};
 use crate::port::{Exit, Running};
 use crate::tools::error::ToolError;
-use crate::tools::limits::{DRAIN_GRACE, JOB_RING_BYTES, KILL_GRACE};
+use crate::tools::limits::{DRAIN_GRACE, KILL_GRACE};
+use crate::tools::text::torn;
 
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 const STACK_BYTES: usize = 128 * 1024;
@@ -35,6 +37,8 @@ pub(crate) enum Ending {
 /// A command, its output so far and its end.
 pub(crate) struct Job {
     id: JobId,
+    /// What runs, for lists.
+    label: String,
     started: Instant,
     state: Mutex<State>,
     changed: Condvar,
@@ -45,9 +49,11 @@ struct State {
     out: Capture,
     error: Capture,
     /// Both streams as they came.
-    both: Ring,
+    both: Transcript,
     /// Where `job_output` goes on when it is not told.
     cursor: u64,
+    /// Its call was answered while it ran.
+    background: bool,
     drained: bool,
     abandoned: bool,
     /// Why it is being killed, when it is.
@@ -82,8 +88,10 @@ impl Job {
     /// Takes over what was just started, and kills it at `timeout`.
     pub(crate) fn start(
         id: JobId,
+        label: String,
         mut running: Box<dyn Running>,
         timeout: Duration,
+        spooler: Option<Arc<Spooler>>,
     ) -> Result<Arc<Self>, ToolError> {
         let (out, error) = (running.take_stdout(), running.take_stderr());
         let running: Arc<dyn Running> = Arc::from(running);
@@ -91,8 +99,9 @@ impl Job {
             running: Some(Arc::clone(&running)),
             out: Capture::default(),
             error: Capture::default(),
-            both: Ring::new(JOB_RING_BYTES),
+            both: Transcript::new(spooler),
             cursor: 0,
+            background: false,
             drained: false,
             abandoned: false,
             killing: None,
@@ -103,6 +112,7 @@ impl Job {
         };
         let job = Arc::new(Self {
             id,
+            label,
             started: Instant::now(),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -123,6 +133,19 @@ impl Job {
 
     pub(crate) fn id(&self) -> &JobId {
         &self.id
+    }
+
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// From here on it is followed by its id.
+    pub(crate) fn detach(&self) {
+        self.lock().background = true;
+    }
+
+    pub(crate) fn is_background(&self) -> bool {
+        self.lock().background
     }
 
     /// Kills the process tree, unless it has ended or is being killed already.
@@ -174,12 +197,26 @@ impl Job {
         })
     }
 
-    /// Output from `offset` on (from the cursor without one); the cursor goes behind it.
+    /// Output from `offset` on; the cursor goes behind it. Without one it goes on at the cursor, with what memory holds:
+    /// whoever follows a job wants its news. A character that has not wholly come yet is left for the next part.
     pub(crate) fn part(&self, offset: Option<u64>, max: usize) -> Part {
         let mut state = self.lock();
-        let part = state.both.part(offset.unwrap_or(state.cursor), max);
+        let mut part = match offset {
+            Some(offset) => state.both.part(offset, max),
+            None => state.both.recent(state.cursor, max),
+        };
+        if state.end.is_none() || part.next < state.both.total() {
+            let torn = torn(&part.bytes);
+            part.bytes.truncate(part.bytes.len().saturating_sub(torn));
+            part.next = part.next.saturating_sub(u64::try_from(torn).unwrap_or_default());
+        }
         state.cursor = part.next;
         part
+    }
+
+    /// Every byte of its output can still be read by its place.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.lock().both.is_whole()
     }
 
     /// Text of both streams, with whether any of it was dropped.

@@ -7,7 +7,7 @@ use nucleus_wire::display::escape_short;
 use super::capture::Part;
 use super::job::{Ending, Glance, Job};
 use crate::port::Exit;
-use crate::tools::text::{lossy, plural};
+use crate::tools::text::{lossy, plural, size};
 
 /// How far back the last line of a command's output is looked for.
 const LAST_LINE_BYTES: usize = 4 * 1024;
@@ -35,6 +35,12 @@ pub(crate) fn ended(job: &Job, glance: &Glance) -> (String, bool) {
     }
     end_line(&mut text);
     text.push_str(&format!("[{}]\n", sentence(glance)));
+    if dropped && job.is_whole() {
+        let id = job.id();
+        text.push_str(&format!(
+            "[job_output with job {id} and offset 0 begins the whole output]\n"
+        ));
+    }
     (text, dropped)
 }
 
@@ -42,12 +48,29 @@ pub(crate) fn ended(job: &Job, glance: &Glance) -> (String, bool) {
 pub(crate) fn part(job: &Job, part: &Part, glance: &Glance) -> String {
     let mut text = String::new();
     if part.lost > 0 {
-        text.push_str(&format!("[{} dropped here]\n", plural(part.lost, "byte", "bytes")));
+        let lost = plural(part.lost, "byte", "bytes");
+        text.push_str(&match part.kept_at {
+            Some(offset) => format!("[{lost} passed over here; offset {offset} reads them]\n"),
+            None => format!("[{lost} dropped here]\n"),
+        });
     }
     text.push_str(&lossy(&part.bytes).0);
     end_line(&mut text);
     text.push_str(&format!("[{}: {}; next offset {}]\n", job.id(), sentence(glance), part.next));
     text
+}
+
+/// A line for each job.
+pub(crate) fn list(jobs: &[std::sync::Arc<Job>]) -> String {
+    if jobs.is_empty() {
+        return "No command of this task was left to run in the background.\n".to_owned();
+    }
+    let line = |job: &std::sync::Arc<Job>| {
+        let glance = job.glance();
+        let bytes = size(glance.end.bytes);
+        format!("{}: {}, {bytes} of output: {}\n", job.id(), sentence(&glance), job.label())
+    };
+    jobs.iter().map(line).collect()
 }
 
 /// A few words for the feed.

@@ -64,7 +64,7 @@ fn sh(script: &str) -> (Box<dyn Running>, Pid) {
 
 fn start(jobs: &Jobs, script: &str, timeout: Duration) -> (Arc<Job>, Pid) {
     let (running, group) = sh(script);
-    (jobs.reserve().unwrap().adopt(running, timeout).unwrap(), group)
+    (jobs.reserve().unwrap().adopt(script.to_owned(), running, timeout).unwrap(), group)
 }
 
 fn resident() -> u64 {
@@ -89,7 +89,7 @@ fn gone(group: Pid) -> bool {
 
 #[test]
 fn output_exit_and_time_are_reported() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let (job, _) = start(&jobs, "echo out; echo err >&2; exit 3", LONG);
     assert!(follow(&jobs, &job));
     let glance = job.glance();
@@ -105,7 +105,7 @@ fn output_exit_and_time_are_reported() {
 
 #[test]
 fn streams_are_kept_apart_and_in_order_together() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let script = "for i in 1 2 3; do echo o$i; sleep 0.05; echo e$i >&2; sleep 0.05; done";
     let (job, _) = start(&jobs, script, LONG);
     assert!(follow(&jobs, &job));
@@ -116,7 +116,7 @@ fn streams_are_kept_apart_and_in_order_together() {
 /// Row 34: a flood neither blocks the command nor grows memory.
 #[test]
 fn a_flood_of_output_keeps_head_and_tail() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let before = resident();
     let script =
         "echo first; head -c 1000000000 /dev/zero; head -c 50000000 /dev/zero >&2; echo; echo last";
@@ -134,7 +134,7 @@ fn a_flood_of_output_keeps_head_and_tail() {
 /// Row 33, as far as the port goes: everything that was started is killed with it.
 #[test]
 fn a_timeout_kills_the_whole_tree() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let (job, group) = start(&jobs, "sleep 600 & sleep 600", Duration::from_millis(200));
     assert!(!gone_now(group), "control: it runs");
     let begun = Instant::now();
@@ -151,7 +151,7 @@ fn gone_now(group: Pid) -> bool {
 
 #[test]
 fn cancelling_the_call_kills_the_tree() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let (job, group) = start(&jobs, "sleep 600 & sleep 600", LONG);
     let cancel = Cancel::new();
     let other = cancel.clone();
@@ -167,7 +167,7 @@ fn cancelling_the_call_kills_the_tree() {
 
 #[test]
 fn a_job_goes_on_in_the_background_and_is_read_in_parts() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let (job, group) = start(&jobs, "echo one; sleep 0.3; echo two; sleep 600", LONG);
     assert!(!jobs.follow(&job, Duration::from_millis(150), &Cancel::new(), &NoProgress));
     let found = jobs.find("job-1").unwrap();
@@ -198,7 +198,7 @@ fn progress_shows_time_and_the_last_line_without_control_characters() {
         }
     }
     let limits = JobLimits { progress: Duration::from_millis(50), ..JobLimits::default() };
-    let jobs = Jobs::new(limits);
+    let jobs = Jobs::new(limits, None);
     let lines = Lines(Mutex::new(Vec::new()));
     let (job, _) =
         start(&jobs, "sleep 0.2; printf 'a\\nCompiling \\033[2Jx\\n\\n'; sleep 0.4", LONG);
@@ -211,7 +211,7 @@ fn progress_shows_time_and_the_last_line_without_control_characters() {
 #[test]
 fn every_end_is_told_exactly_once_before_the_wait_returns() {
     let told = Arc::new(AtomicUsize::new(0));
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let count = |job: &Arc<Job>| {
         let told = Arc::clone(&told);
         jobs.on_end(
@@ -242,22 +242,22 @@ fn every_end_is_told_exactly_once_before_the_wait_returns() {
 
 #[test]
 fn nothing_starts_after_the_end_and_dropping_the_table_kills() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let (_, group) = start(&jobs, "sleep 600", LONG);
     drop(jobs);
     assert!(gone(group));
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let slot = jobs.reserve().unwrap();
     jobs.kill_all();
     assert!(jobs.reserve().is_err());
     let (running, group) = sh("sleep 600");
-    slot.adopt(running, LONG).unwrap().wait_end();
+    slot.adopt(String::new(), running, LONG).unwrap().wait_end();
     assert!(gone(group));
 }
 
 #[test]
 fn whoever_is_told_may_hold_the_last_handle_of_the_table() {
-    let jobs = Arc::new(Jobs::default());
+    let jobs = Arc::new(Jobs::new(JobLimits::default(), None));
     let (job, _) = start(&jobs, "sleep 0.1", LONG);
     let (sender, receiver) = mpsc::channel();
     let last = Arc::clone(&jobs);
@@ -274,7 +274,7 @@ fn whoever_is_told_may_hold_the_last_handle_of_the_table() {
 
 #[test]
 fn the_number_of_jobs_is_bounded_and_old_ends_are_forgotten() {
-    let jobs = Jobs::new(JobLimits { running_max: 2, ended_max: 2, ..JobLimits::default() });
+    let jobs = Jobs::new(JobLimits { running_max: 2, ended_max: 2, ..JobLimits::default() }, None);
     let (first, _) = start(&jobs, "sleep 600", LONG);
     let slot = jobs.reserve().unwrap();
     assert_eq!(jobs.reserve().err().unwrap().code(), "job.limit");
@@ -296,10 +296,10 @@ fn the_number_of_jobs_is_bounded_and_old_ends_are_forgotten() {
 
 #[test]
 fn a_pipe_that_outlives_the_command_does_not_hold_its_end() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let (running, group) = sh("echo x; setsid sleep 5 & exit 0");
     let begun = Instant::now();
-    let job = jobs.reserve().unwrap().adopt(running, LONG).unwrap();
+    let job = jobs.reserve().unwrap().adopt(String::new(), running, LONG).unwrap();
     job.wait_end();
     assert!(begun.elapsed() < Duration::from_secs(4));
     assert_eq!(job.output().0, "x\n");
@@ -321,7 +321,7 @@ fn without_the_output_bound_a_flood_fills_memory() {
 #[test]
 #[ignore = "run by without_the_output_bound_a_flood_fills_memory"]
 fn child_flood_fills_memory() {
-    let jobs = Jobs::default();
+    let jobs = Jobs::new(JobLimits::default(), None);
     let before = resident();
     let (job, _) = start(&jobs, "head -c 200000000 /dev/zero", LONG);
     assert!(follow(&jobs, &job));

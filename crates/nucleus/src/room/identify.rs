@@ -179,7 +179,7 @@ fn target(call: &ToolCall) -> String {
         ToolCall::Edit(edit) => edit.path.as_str().to_owned(),
         ToolCall::Glob(glob) => format!("{} in {}", glob.pattern, glob.path.as_str()),
         ToolCall::Grep(grep) => format!("{} in {}", grep.pattern, grep.path.as_str()),
-        ToolCall::JobOutput(job) => job.job.clone(),
+        ToolCall::JobOutput(job) => job.job.clone().unwrap_or_default(),
         ToolCall::JobStop(job) => job.job.clone(),
         ToolCall::ApprovalsStatus(status) => status.id.clone().unwrap_or_default(),
         ToolCall::Run(run) => match &run.command {

@@ -57,7 +57,13 @@ pub(crate) const REGEX_REPEAT_REFUSED: u32 = 1_000;
 pub(crate) const OUTPUT_HEAD_BYTES: usize = 128 * 1024;
 /// Output kept from the end of one stream.
 pub(crate) const OUTPUT_TAIL_BYTES: usize = 128 * 1024;
-/// Output of one job kept for `job_output`, both streams together.
+/// Output of one job kept on disk from its start on, both streams together, once it is more than memory holds.
+pub(crate) const JOB_SPOOL_BYTES: u64 = 32 * 1024 * 1024;
+/// Output of all jobs of a task kept on disk.
+pub(crate) const TASK_SPOOL_BYTES: u64 = 256 * 1024 * 1024;
+/// Command line of a job in a list of jobs.
+pub(crate) const JOB_LABEL_MAX_CHARS: usize = 120;
+/// Newest output of one job kept in memory, both streams together.
 pub(crate) const JOB_RING_BYTES: usize = 256 * 1024;
 /// Text one `job_output` gives.
 pub(crate) const JOB_OUTPUT_MAX_BYTES: usize = 64 * 1024;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lattice_guard::split_command;
+use nucleus_wire::display::escape_short;
 use nucleus_wire::limits::RUN_TIMEOUT_DEFAULT_S;
 use nucleus_wire::tool::{CommandInput, JobOutput, JobStop, Run};
 
 use super::error::{Kind, ToolError};
-use super::limits::{JOB_OUTPUT_MAX_BYTES, WAIT_SLICE};
+use super::limits::{JOB_LABEL_MAX_CHARS, JOB_OUTPUT_MAX_BYTES};
 use super::resolver::Resolver;
 use crate::effect::{EffectContext, EffectReport, Warrant};
 use crate::jobs::{Ending, Glance, Job, report};
@@ -34,9 +35,11 @@ pub(crate) fn run(
     let timeout =
         call.timeout_ms.map_or(Duration::from_secs(RUN_TIMEOUT_DEFAULT_S), Duration::from_millis);
 
+    let label = escape_short(&argv.join(" "), JOB_LABEL_MAX_CHARS);
+
     let slot = cx.jobs.reserve()?;
     let running = cx.runner.start(warrant.run_spec(argv, Vec::new(), cwd, stdin))?;
-    let job = slot.adopt(running, timeout)?;
+    let job = slot.adopt(label, running, timeout)?;
 
     let left = cx.deadline.saturating_duration_since(Instant::now());
     let patience = if call.background {
@@ -70,19 +73,12 @@ pub(crate) fn job_output(
     call: &JobOutput,
     cx: &EffectContext<'_>,
 ) -> Result<EffectReport, ToolError> {
-    let job = cx.jobs.find(&call.job)?;
-    let begun = Instant::now();
-    let left = cx.deadline.saturating_duration_since(begun).saturating_sub(ANSWER_RESERVE);
-    let patience = Duration::from_millis(call.wait_ms).min(left);
-    loop {
-        let left = patience.saturating_sub(begun.elapsed());
-        if job.wait_output_for(call.offset, WAIT_SLICE.min(left)) || left.is_zero() {
-            break;
-        }
-        if cx.cancel.is_cancelled() {
-            return Err(ToolError::Cancelled);
-        }
-    }
+    let Some(id) = &call.job else { return Ok(list(cx)) };
+    let job = cx.jobs.find(id)?;
+    let left = cx.deadline.saturating_duration_since(Instant::now());
+    let patience = Duration::from_millis(call.wait_ms).min(left.saturating_sub(ANSWER_RESERVE));
+    let news = (call.offset, call.until_end);
+    cx.jobs.await_news(&job, news, patience, (cx.cancel, cx.progress))?;
     // The end first: what came before it is then in the output for sure.
     let glance = job.glance();
     let part = job.part(call.offset, JOB_OUTPUT_MAX_BYTES);
@@ -94,6 +90,17 @@ pub(crate) fn job_output(
         truncated: part.lost > 0,
         ..EffectReport::default()
     })
+}
+
+/// The jobs of the task.
+fn list(cx: &EffectContext<'_>) -> EffectReport {
+    let jobs = cx.jobs.background();
+    let running = jobs.iter().filter(|job| !job.ended()).count();
+    EffectReport {
+        text: report::list(&jobs),
+        detail: format!("{} jobs, {running} running", jobs.len()),
+        ..EffectReport::default()
+    }
 }
 
 /// Kills a job and everything it started; gives what it put out last.
@@ -132,6 +139,7 @@ fn finished(job: &Job, cx: &EffectContext<'_>) -> EffectReport {
 }
 
 fn background(job: &Arc<Job>) -> EffectReport {
+    job.detach();
     let part = job.part(None, JOB_OUTPUT_MAX_BYTES);
     let glance = job.glance();
     let mut text = report::part(job, &part, &glance);

@@ -39,6 +39,19 @@ pub(crate) fn lossy(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     (text, damaged)
 }
 
+/// How many bytes at the end begin a character that is not whole.
+pub(crate) fn torn(bytes: &[u8]) -> usize {
+    let Some(back) = bytes.iter().rev().take(4).position(|byte| byte & 0xC0 != 0x80) else {
+        return 0;
+    };
+    let count = back.saturating_add(1);
+    let last = bytes.get(bytes.len().saturating_sub(count)..).unwrap_or_default();
+    match std::str::from_utf8(last) {
+        Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => count,
+        _ => 0,
+    }
+}
+
 /// The longest prefix of `bytes` that is at most `max` long and does not cut a character.
 pub(crate) fn prefix(bytes: &[u8], max: usize) -> &[u8] {
     let Some(head) = bytes.get(..max) else { return bytes };

@@ -108,6 +108,7 @@ impl World {
         let runner = Arc::new(FakeRunner::new(&ws, &log));
         let approver: Arc<dyn Approver> = asked.clone();
         let sandbox = Sandbox::new(SandboxParts {
+            spool: None,
             task: "task-1".to_owned(),
             workspace: Workspace {
                 root: File::open(&ws).unwrap().into(),
@@ -144,6 +145,7 @@ impl World {
     ) -> Executor {
         let ws = self.ws();
         let sandbox = Sandbox::new(SandboxParts {
+            spool: None,
             task: "task-2".to_owned(),
             workspace: Workspace { root: File::open(&ws).unwrap().into(), ids: None, path: ws },
             home: None,

@@ -101,7 +101,7 @@ impl Room {
         let bench = Bench::new();
         let host = Arc::new(HostRunner { root: bench.ws(""), seen: Mutex::default() });
         let foreground = Duration::from_millis(300);
-        let jobs = Arc::new(Jobs::new(JobLimits { foreground, ..JobLimits::default() }));
+        let jobs = Arc::new(Jobs::new(JobLimits { foreground, ..JobLimits::default() }, None));
         let runner: Arc<dyn Runner> = host.clone();
         Self { bench, host, runner, jobs }
     }
