@@ -4,6 +4,8 @@
 
 #[path = "jobs/paging.rs"]
 mod paging;
+#[path = "jobs/publish.rs"]
+mod publish;
 #[path = "jobs/server.rs"]
 mod server;
 

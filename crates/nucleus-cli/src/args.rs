@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use nucleus_wire::control::Publish;
 
 /// Exit codes, shown by `nucleus --help` and in the README.
 const EXIT_CODES: &str = "\
@@ -94,6 +95,10 @@ pub(crate) struct RunArgs {
     /// Stop the task after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub timeout: Option<u64>,
+    /// Let this machine's 127.0.0.1:HOSTPORT reach what the task's commands serve at PORT, while the task runs (may be
+    /// given more than once).
+    #[arg(long, value_name = "[HOSTPORT:]PORT", value_parser = publish)]
+    pub publish: Vec<Publish>,
     /// Read the model key from a file instead of ANTHROPIC_API_KEY.
     #[arg(long, value_name = "FILE")]
     pub model_key_file: Option<PathBuf>,
@@ -110,6 +115,22 @@ pub(crate) struct RunArgs {
     /// Show only what asks, fails or is refused, and the summary.
     #[arg(long, short, conflicts_with = "json")]
     pub quiet: bool,
+}
+
+/// `PORT` or `HOSTPORT:PORT`. No address: nothing is ever published beyond this machine.
+fn publish(text: &str) -> Result<Publish, String> {
+    let port = |text: &str| {
+        let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|port| plain && *port > 0)
+    };
+    let (host, pod) = text.split_once(':').unwrap_or((text, text));
+    match (port(host), port(pod)) {
+        (Some(host), Some(pod)) => Ok(Publish { host, pod }),
+        _ => Err(
+            "write PORT or HOSTPORT:PORT, each from 1 to 65535; the address is always 127.0.0.1"
+                .to_owned(),
+        ),
+    }
 }
 
 /// The agents this build can start.

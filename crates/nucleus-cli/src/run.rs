@@ -54,6 +54,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
         approvals: approvals(&config, prompt.is_some()),
         model,
         timeout_s: args.timeout,
+        publish: args.publish.clone(),
         bin_dir: proxy::bin_dir()?,
         host_env: settings::host_environment(env),
     };

@@ -1,6 +1,6 @@
 //! What every driver offers.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 
 use crate::enforcement::Enforcement;
@@ -31,6 +31,12 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// Any error means that nothing runs.
     fn spawn(&self, spec: PodSpec) -> Result<Pod, SandboxError>;
+
+    /// Connects to a port of the loopback of the session's tool pods; `None` when nobody listens there.
+    ///
+    /// # Errors
+    /// The driver is gone, or no session is prepared.
+    fn dial(&self, port: u16) -> Result<Option<TcpStream>, SandboxError>;
 
     /// Kills every pod of the session, the holders included; nothing can be spawned afterwards.
     ///

@@ -1,9 +1,10 @@
 //! A holder: process 1 of a namespace of its own, owner of the user, mount and network namespaces of one
 //! task's tool pods (or of one agent pod), parent of their inits. Single-threaded, unprivileged outside.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 use nucleus_sys::landlock::{Domain, Use};
 use nucleus_sys::process::{self, Fork, Namespaces, SingleThreaded};
@@ -22,6 +23,9 @@ use crate::plan::{
 };
 use crate::root::{self, Root, Sources};
 use crate::spec::DOOR;
+
+/// How long a listener of the pods' own may take to be there; on a loopback it is, or it is not.
+const DIAL_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Namespaces that a holder gets of its own.
 pub(crate) fn namespaces() -> Namespaces {
@@ -186,6 +190,7 @@ impl Standing<'_> {
                 HolderRequest::Build => process::exit_now(1),
                 HolderRequest::Ready => self.make_ready(fds),
                 HolderRequest::Start(program) => self.start(&program, &fds),
+                HolderRequest::Dial { port } => self.dial(port),
             };
             if answered.or_else(|failure| self.reply(&HolderReply::Failed(failure), &[])).is_err() {
                 process::exit_now(0);
@@ -239,6 +244,16 @@ impl Standing<'_> {
         self.reply(&HolderReply::Running, &[ready.pidfd.as_fd(), ready.status.as_fd()])?;
         self.runs.push(ready.pidfd);
         Ok(())
+    }
+
+    /// Connects to whatever a pod serves there. The connection is the host's; nothing of it is looked at here.
+    fn dial(&self, port: u16) -> Built<()> {
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let connected = loopback
+            .into_iter()
+            .find_map(|ip| TcpStream::connect_timeout(&(ip, port).into(), DIAL_PATIENCE).ok());
+        let fds: Vec<BorrowedFd<'_>> = connected.iter().map(AsFd::as_fd).collect();
+        self.reply(&HolderReply::Dialled, &fds)
     }
 
     /// Forks a pod that puts its layers on and then waits for a program.

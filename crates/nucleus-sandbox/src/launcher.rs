@@ -158,6 +158,7 @@ impl Launcher {
         match request {
             Request::Hold(plan) => self.hold(*plan),
             Request::Run { holder, plan } => self.run(holder, plan, fds),
+            Request::Dial { holder, port } => self.dial(holder, port),
             Request::Release { holder } => {
                 if let Some(standing) = self.holders.remove(&holder) {
                     end(standing);
@@ -230,7 +231,9 @@ impl Launcher {
                 (parts, memory_files, groups_dropped)
             }
             HolderReply::Failed(failure) => return Err(failure),
-            HolderReply::Running | HolderReply::Done => return Err(nonsense()),
+            HolderReply::Running | HolderReply::Done | HolderReply::Dialled => {
+                return Err(nonsense());
+            }
         };
         let support = self.hierarchy.as_ref().map(Hierarchy::support);
         let mut facts = Facts {
@@ -286,6 +289,15 @@ impl Launcher {
         self.holders.insert(holder, standing);
         let (pidfd, status) = begun?;
         Ok((Reply::Running, vec![pidfd, status]))
+    }
+
+    fn dial(&self, holder: u32, port: u16) -> Built<(Reply, Vec<OwnedFd>)> {
+        let standing = self.holders.get(&holder).ok_or_else(nonsense)?;
+        match self.ask(standing, &HolderRequest::Dial { port }, &[])? {
+            (HolderReply::Dialled, fds) => Ok((Reply::Dialled, fds)),
+            (HolderReply::Failed(failure), _) => Err(failure),
+            _ => Err(nonsense()),
+        }
     }
 
     /// Starts a program in the pod that is ready, or in one made now. The process is also remembered, to clean up

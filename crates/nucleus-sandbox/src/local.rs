@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -315,6 +315,17 @@ impl Driver for LocalDriver {
         };
         session.space.add(&pod.pidfd).map_err(SandboxError::host("watching a pod"))?;
         Ok(pod)
+    }
+
+    fn dial(&self, port: u16) -> Result<Option<TcpStream>, SandboxError> {
+        let Some(holder) = self.session().as_ref().map(|session| session.holder) else {
+            return Err(SandboxError::Misuse("no session is prepared"));
+        };
+        match self.host.ask(&Request::Dial { holder, port }, &[])? {
+            (Reply::Dialled, fds) => Ok(fds.into_iter().next().map(TcpStream::from)),
+            (Reply::Failed(failure), _) => Err(SandboxError::Build(failure)),
+            _ => Err(SandboxError::Launcher(rustix::io::Errno::PROTO.into())),
+        }
     }
 
     fn kill_all(&self) -> Result<(), SandboxError> {

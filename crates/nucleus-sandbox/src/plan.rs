@@ -19,6 +19,8 @@ pub(crate) enum Request {
     Hold(Box<HolderPlan>),
     /// Run a program; descriptors: standard input, output, error. Answered by `Running`.
     Run { holder: u32, plan: RunPlan },
+    /// Connect to a port of this holder's loopback. Answered by `Dialled`.
+    Dial { holder: u32, port: u16 },
     /// Kill every pod of this holder and let its namespaces go. Answered by `Done`.
     Release { holder: u32 },
     /// Kill everything. Answered by `Done`.
@@ -32,6 +34,8 @@ pub(crate) enum Reply {
     Held { holder: u32, parts: Vec<Part>, facts: Facts },
     /// A program runs; descriptors: process, status pipe.
     Running,
+    /// A connection, as the one descriptor; none when nobody listens there.
+    Dialled,
     /// Nothing to say.
     Done,
     /// It could not be done; nothing runs.
@@ -161,6 +165,8 @@ pub(crate) enum HolderRequest {
     Ready,
     /// Run this in the pod made ready. Descriptors: standard input, output, error. Answered by `Running`.
     Start(Program),
+    /// Connect to a port of the loopback. Answered by `Dialled`.
+    Dial { port: u16 },
 }
 
 /// What a pod runs.
@@ -177,6 +183,8 @@ pub(crate) enum HolderReply {
     Built { parts: Vec<Part>, memory_files: MemoryFiles, groups_dropped: bool },
     /// A pod is being made ready.
     Done,
+    /// A connection, as the one descriptor; none when nobody listens there.
+    Dialled,
     /// A program runs; descriptors: process, status pipe.
     Running,
     /// It could not be done.

@@ -16,6 +16,8 @@ use nucleus_wire::display::escape_short;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::publish::{self, Published, Relay};
+
 /// Largest key accepted, in bytes.
 const KEY_BYTES_MAX: u64 = 16 * 1024;
 /// How long open calls may take to book what they used when the task ends.
@@ -77,6 +79,21 @@ impl Egress {
                 feed.event(trouble("dns", &error));
             }
         }));
+    }
+
+    /// Serves the ports that the user asked for.
+    pub(crate) fn serve_published(&mut self, published: Vec<Published>, relay: Relay) {
+        let relay = Arc::new(relay);
+        for one in published {
+            let stop = stopped(self.stop.subscribe());
+            let relay = Arc::clone(&relay);
+            self.servers.push(self.runtime.spawn(async move {
+                let feed = Arc::clone(&relay.feed);
+                if let Err(error) = publish::serve(one, relay, stop).await {
+                    feed.event(trouble("publish", &error));
+                }
+            }));
+        }
     }
 
     /// Stops serving and waits until every open call is booked.

@@ -11,6 +11,7 @@ mod envelope;
 mod finish;
 mod model;
 mod payload;
+mod publish;
 mod runner;
 mod session;
 mod task;

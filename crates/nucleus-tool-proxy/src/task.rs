@@ -28,7 +28,7 @@ use crate::model::ModelLedger;
 use crate::payload::forward;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
-use crate::{agent_pod, door};
+use crate::{agent_pod, door, publish};
 
 /// How often expired approvals and deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -84,6 +84,8 @@ pub(crate) fn run(
     spec.workspace = admitted.path().to_owned();
     let TaskEnvelope { envelope, authority, name, mut notes } =
         envelope::assemble(&spec, clock.wall_ms())?;
+    let published = publish::listen(&spec.publish)?;
+    notes.extend(published.iter().map(publish::Published::note));
     let withhold = Withhold::new(envelope.permissions().clone(), envelope.classifier().clone());
     let driver = session::driver(&spec, envelope.permissions())?;
     let digest = cache_digest(&envelope)?;
@@ -101,7 +103,13 @@ pub(crate) fn run(
     if let Some(sockets) = session.handles.dns.take() {
         egress.serve_names(sockets, recorder.clone(), Arc::clone(control) as Arc<dyn Feed>);
     }
+    let relay = publish::Relay {
+        driver: Arc::clone(&session.driver) as Arc<dyn Driver>,
+        recorder: recorder.clone(),
+        feed: Arc::clone(control) as Arc<dyn Feed>,
+    };
     record_start(&spec, &recorder, &session, &executor, &name)?;
+    egress.serve_published(published, relay);
     let mut task = Task {
         spec,
         control: Arc::clone(control),

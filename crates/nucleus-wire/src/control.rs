@@ -57,10 +57,23 @@ pub struct TaskSpec {
     pub model: Option<ModelUpstream>,
     /// Hard limit for the whole task, in seconds; the policy's window still holds.
     pub timeout_s: Option<u64>,
+    /// Ports of the tool pods that the user asked for on this machine's loopback.
+    #[serde(default)]
+    pub publish: Vec<Publish>,
     /// Directory that holds `nucleus-mcp`.
     pub bin_dir: PathBuf,
     /// Host environment the proxy may use to find toolchains (`PATH`, `HOME`, `CARGO_HOME`, `RUSTUP_HOME`, …), never passed to a pod as is.
     pub host_env: BTreeMap<String, String>,
+}
+
+/// A port of the tool pods' loopback that is also reachable at 127.0.0.1 of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// On the host.
+    pub host: u16,
+    /// In the pods.
+    pub pod: u16,
 }
 
 /// What a task runs.
