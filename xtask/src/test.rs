@@ -99,7 +99,10 @@ fn loom() -> Result<(), String> {
 }
 
 /// Advisories need a database that is not part of the source; `cargo deny check advisories` adds them online.
+///
+/// The check reads every crate of the lock, other platforms' too, which no build here has downloaded.
 fn deny() -> Result<(), String> {
+    need::run(&mut cargo(&["fetch", "--locked", "--quiet"]))?;
     need::run(&mut cargo(&[
         "deny",
         "--offline",
