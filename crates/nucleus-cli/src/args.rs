@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nucleus_wire::control::Publish;
 
+use crate::provider::Provider;
+
 /// Exit codes, shown by `nucleus --help` and in the README.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -77,9 +79,21 @@ pub(crate) struct RunArgs {
     /// A permissions.toml.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The agent program.
+    /// The agent program; without it the configured one, or the only one that is installed.
     #[arg(long, value_enum, conflicts_with = "command")]
     pub agent: Option<Agent>,
+    /// Go on with the agent's latest conversation about this workspace.
+    #[arg(long = "continue", conflicts_with_all = ["command", "resume"])]
+    pub go_on: bool,
+    /// Go on with the conversation the agent knows by this id.
+    #[arg(long, value_name = "ID", conflicts_with = "command")]
+    pub resume: Option<String>,
+    /// Model to ask the agent for; its own choice when absent.
+    #[arg(long, value_name = "NAME", conflicts_with = "command")]
+    pub model: Option<String>,
+    /// Whose model, for an agent that speaks to several; else the first whose key is set.
+    #[arg(long, value_enum, conflicts_with = "command")]
+    pub provider: Option<Provider>,
     /// The tool calls a scripted agent makes, as JSON.
     #[arg(long, value_name = "FILE", required_if_eq("agent", "scripted"))]
     pub script: Option<PathBuf>,
@@ -99,7 +113,7 @@ pub(crate) struct RunArgs {
     /// given more than once).
     #[arg(long, value_name = "[HOSTPORT:]PORT", value_parser = publish)]
     pub publish: Vec<Publish>,
-    /// Read the model key from a file instead of ANTHROPIC_API_KEY.
+    /// Read the model key from a file instead of the environment (ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY).
     #[arg(long, value_name = "FILE")]
     pub model_key_file: Option<PathBuf>,
     /// Send model calls to this origin instead of the provider's.
@@ -138,6 +152,12 @@ fn publish(text: &str) -> Result<Publish, String> {
 pub(crate) enum Agent {
     /// Claude Code.
     Claude,
+    /// OpenAI Codex.
+    Codex,
+    /// Gemini CLI.
+    Gemini,
+    /// OpenCode.
+    Opencode,
     /// A fixed list of tool calls, for demonstrations and tests.
     Scripted,
 }

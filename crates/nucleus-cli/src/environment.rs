@@ -24,7 +24,7 @@ const HOST_NAMES: [&str; 14] = [
 ];
 
 /// The host environment as read at start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     vars: BTreeMap<String, String>,
 }

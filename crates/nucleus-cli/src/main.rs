@@ -8,6 +8,7 @@ mod events;
 mod failure;
 mod profiles;
 mod prompt;
+mod provider;
 mod proxy;
 mod run;
 mod screen;

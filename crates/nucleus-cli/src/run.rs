@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nucleus_wire::config::{AdminConfig, Config};
 use nucleus_wire::control::{
-    ApprovalMode, FailureClass, ModelUpstream, Payload, PolicySource, PolicyText, Summary,
+    ApprovalMode, FailureClass, ModelUpstream, Payload, PolicySource, PolicyText, Resume, Summary,
     TaskSpec, ToProxy,
 };
 use nucleus_wire::{permissions, profile};
@@ -17,13 +17,12 @@ use crate::environment::Environment;
 use crate::events::{EventLoop, Output};
 use crate::failure::CliFailure;
 use crate::prompt::Prompt;
+use crate::provider;
 use crate::proxy::{self, Proxy};
 use crate::screen::{Screen, Verbosity};
 use crate::settings;
 use crate::state::{State, new_session_id};
 
-/// The provider's own origin.
-const ANTHROPIC: &str = "https://api.anthropic.com";
 /// How much of a policy file is read, in bytes: more than one may have, so that its parser says so.
 const POLICY_BYTES_READ: u64 = 1024 * 1024;
 /// Largest script, in bytes.
@@ -115,28 +114,37 @@ fn payload(args: &RunArgs, env: &Environment, config: &Config) -> Result<Payload
             CliFailure::usage("the task is empty").hint("say in words what the agent should do")
         );
     }
-    let agent = match (args.agent, config.agent.as_deref()) {
-        (Some(agent), _) => agent,
-        (None, Some("claude")) => Agent::Claude,
-        (None, Some(other)) => {
-            return Err(CliFailure::policy(format!(
-                "the configuration names agent {other:?}, which this version cannot start"
-            ))
-            .hint("agents: claude, scripted"));
-        }
-        (None, None) => agent::default_agent(env)?,
-    };
+    let agent = agent::choose(args.agent, config.agent.as_deref(), env)?;
     let input = args.script.as_deref().map(|path| read_text(path, TEXT_BYTES_MAX)).transpose()?;
+    let found = agent::find(agent, env)?;
     Ok(Payload::Agent {
-        agent: match agent {
-            Agent::Claude => "claude".to_owned(),
-            Agent::Scripted => "scripted".to_owned(),
-        },
-        program: agent::find(agent, env)?,
+        agent: agent.name().to_owned(),
+        program: found.program,
+        package: found.package,
+        interpreter: found.interpreter,
+        model: args.model.as_deref().map(|name| word("--model", name)).transpose()?,
+        resume: resume(args)?,
         extra_args: args.agent_args.clone(),
         prompt,
         input,
     })
+}
+
+fn resume(args: &RunArgs) -> Result<Option<Resume>, CliFailure> {
+    match &args.resume {
+        Some(id) => Ok(Some(Resume::Id(word("--resume", id)?))),
+        None => Ok(args.go_on.then_some(Resume::Latest)),
+    }
+}
+
+/// A name that an agent cannot take for anything else.
+fn word(flag: &str, text: &str) -> Result<String, CliFailure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
+    if !text.is_empty() && text.len() <= 200 && !text.starts_with('-') && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(CliFailure::usage(format!("{flag}: not a name"))
+        .hint("letters, digits and - _ . : / @, and no - at its beginning"))
 }
 
 fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
@@ -207,20 +215,19 @@ fn model(
     if !args.command.is_empty() {
         return Ok((None, None));
     }
-    let base_url = args
-        .model_upstream
-        .clone()
-        .or_else(|| env.first(&["ANTHROPIC_BASE_URL"]))
-        .or_else(|| config.upstream.clone())
-        .unwrap_or_else(|| ANTHROPIC.to_owned());
+    let agent = agent::choose(args.agent, config.agent.as_deref(), env)?;
+    let provider = provider::of(agent, args, env)?;
+    let base_url =
+        provider.base_url(args.model_upstream.as_deref(), config.upstream.as_deref(), env);
     let key = match &args.model_key_file {
         Some(path) => Some(read_limited(path, KEY_BYTES_MAX)?),
-        None => env.first(&["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"]).map(String::into_bytes),
+        None => env.first(provider.key_names()).map(String::into_bytes),
     };
     let own_machine = base_url.starts_with("http://");
-    if key.is_none() && !own_machine && args.agent != Some(Agent::Scripted) {
-        return Err(CliFailure::usage("no model key: ANTHROPIC_API_KEY is not set")
-            .hint("export ANTHROPIC_API_KEY=…, or name a file: --model-key-file FILE\nthe key stays outside the sandbox; the agent gets a placeholder"));
+    if key.is_none() && !own_machine && agent != Agent::Scripted {
+        let name = provider.key_names().first().copied().unwrap_or_default();
+        return Err(CliFailure::usage(format!("no model key: {name} is not set"))
+            .hint(format!("export {name}=…, or name a file: --model-key-file FILE\nthe key stays outside the sandbox; the agent gets a placeholder")));
     }
     if key.is_none() && !own_machine {
         return Ok((None, None)); // a scripted agent that calls no model
@@ -232,7 +239,7 @@ fn model(
         None => None,
     };
     let upstream = ModelUpstream {
-        provider: "anthropic".to_owned(),
+        provider: provider.name().to_owned(),
         base_url,
         key: fd.is_some(),
         https_proxy: env.first(&["HTTPS_PROXY", "https_proxy"]),

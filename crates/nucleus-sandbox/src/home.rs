@@ -5,6 +5,7 @@
 
 pub mod context;
 mod data;
+mod document;
 mod json;
 mod markdown;
 mod seed;

@@ -12,7 +12,9 @@ use nucleus_sandbox::toolchain::RoBind;
 use nucleus_sandbox::{AgentPodSpec, PodSpec};
 use nucleus_wire::control::{Failure, FailureClass, Payload};
 
-use crate::agent::{self, GATE_PORT, Intake, Launch, RELAY_INSIDE};
+use crate::agent::{
+    self, AGENT_DIR_INSIDE, GATE_PORT, INTERPRETER_INSIDE, Intake, Launch, RELAY_INSIDE,
+};
 use crate::task::{self, Task};
 use crate::{egress, session};
 
@@ -56,32 +58,22 @@ pub(crate) fn prepare(
     model_key: Option<OwnedFd>,
     notes: &mut Vec<String>,
 ) -> Result<Prepared, Failure> {
-    let Payload::Agent { agent, program, extra_args, prompt, input } = &task.spec.payload else {
-        return Err(Failure {
-            class: FailureClass::Internal,
-            message: "no agent to start".to_owned(),
-            hint: None,
-        });
+    let Payload::Agent {
+        agent,
+        program,
+        package,
+        interpreter,
+        model,
+        resume,
+        extra_args,
+        prompt,
+        input,
+    } = &task.spec.payload
+    else {
+        return Err(agent::defect("payload", &"none"));
     };
     let tools: Vec<String> =
         task.executor.tools().iter().map(|tool| tool.as_str().to_owned()).collect();
-    let launch = agent::launch(
-        agent,
-        &Intake {
-            program,
-            prompt,
-            extra_args,
-            input: input.as_deref(),
-            tools: &tools,
-            lang: task.spec.host_env.get("LANG").map(String::as_str),
-        },
-    )?;
-    let gate = match &task.spec.model {
-        Some(upstream) => {
-            Some(egress::model_gate(upstream, model_key, task::ledger(task)? as Arc<dyn Ledger>)?)
-        }
-        None => None,
-    };
     let host_home = task.spec.host_env.get("HOME").map(PathBuf::from).unwrap_or_default();
     let owner = session::acting_ids(&task.session.handles.ids);
     let seeded = home::seed(agent, &task.spec.workspace, &task.spec.state_dir, &host_home, owner)
@@ -91,10 +83,31 @@ pub(crate) fn prepare(
         hint: None,
     })?;
     notes.extend(seeded.notes.iter().cloned());
-    let mut binds = vec![
-        bind(program, &agent::program_inside(program)),
-        bind(&task.spec.bin_dir.join("nucleus-mcp"), RELAY_INSIDE),
-    ];
+    let inside = agent::program_inside(program, package.as_deref());
+    let launch = agent::launch(
+        agent,
+        &Intake {
+            program: &inside,
+            interpreted: interpreter.is_some(),
+            prompt,
+            extra_args,
+            input: input.as_deref(),
+            tools: &tools,
+            lang: task.spec.host_env.get("LANG").map(String::as_str),
+            model: model.as_deref(),
+            resume: resume.as_ref(),
+            provider: task.spec.model.as_ref().map(|upstream| upstream.provider.as_str()),
+            settings: &seeded.settings,
+            workspace: &task.spec.workspace,
+        },
+    )?;
+    let gate = match &task.spec.model {
+        Some(upstream) => {
+            Some(egress::model_gate(upstream, model_key, task::ledger(task)? as Arc<dyn Ledger>)?)
+        }
+        None => None,
+    };
+    let mut binds = programs(task, &inside);
     let made = task.session.session.dir().join("agent");
     binds.extend(
         files(&made, &launch.files)
@@ -112,6 +125,19 @@ pub(crate) fn prepare(
     };
     let cwd = task.spec.workspace.to_string_lossy().into_owned();
     Ok(Prepared { launch, spec, cwd, gate })
+}
+
+/// The relay, the agent's program or package, and its interpreter.
+fn programs(task: &Task, inside: &str) -> Vec<RoBind> {
+    let mut binds = vec![bind(&task.spec.bin_dir.join("nucleus-mcp"), RELAY_INSIDE)];
+    if let Payload::Agent { program, package, interpreter, .. } = &task.spec.payload {
+        binds.push(match package {
+            Some(package) => RoBind { directory: true, ..bind(package, AGENT_DIR_INSIDE) },
+            None => bind(program, inside),
+        });
+        binds.extend(interpreter.iter().map(|program| bind(program, INTERPRETER_INSIDE)));
+    }
+    binds
 }
 
 /// Context files: those of the workspace for the stand-in, those of the user bound into the home.

@@ -127,6 +127,13 @@ pub(crate) fn model_gate(
         message: error.to_string(),
         hint: None,
     };
+    if upstream.provider != "anthropic" {
+        return Err(Failure {
+            class: FailureClass::Usage,
+            message: format!("the model gate has no adapter for provider {}", upstream.provider),
+            hint: Some("use an agent of Claude models: --agent claude, or --agent opencode --provider anthropic".to_owned()),
+        });
+    }
     let origin = Origin::parse(&upstream.base_url).map_err(|error| usage(&error))?;
     let secret = key.map(read_key).transpose().map_err(|error| usage(&error))?;
     let mut prices = PriceTable::builtin().map_err(|error| usage(&error))?;

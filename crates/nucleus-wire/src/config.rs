@@ -7,7 +7,7 @@
 //! agent = "claude"                 # when --agent is not given
 //!
 //! [model]
-//! upstream = "https://api.anthropic.com"
+//! upstream = "https://api.anthropic.com"   # of Claude models
 //! prices = "prices.toml"           # beside this file, or absolute
 //!
 //! [approvals]
@@ -40,7 +40,13 @@ const USER_KEYS: [&str; 5] =
     ["allow_local_driver", "default_profile", "agent", "model", "approvals"];
 const ADMIN_KEYS: [&str; 7] =
     ["allow_local_driver", "default_profile", "agent", "model", "approvals", "forbid", "ceiling"];
-const AGENTS: [(&str, &str); 2] = [("claude", "claude"), ("scripted", "scripted")];
+const AGENTS: [(&str, &str); 5] = [
+    ("claude", "claude"),
+    ("codex", "codex"),
+    ("gemini", "gemini"),
+    ("opencode", "opencode"),
+    ("scripted", "scripted"),
+];
 const APPROVALS: [(&str, ApprovalMode); 2] =
     [("terminal", ApprovalMode::Terminal), ("none", ApprovalMode::None)];
 const UPSTREAMS: &str = "an origin: \"https://host\" or \"https://host:port\", or \"http://127.0.0.1:port\" for a gateway on this machine";
@@ -54,7 +60,7 @@ pub struct Config {
     pub default_profile: Option<String>,
     /// Agent of runs that name none.
     pub agent: Option<String>,
-    /// Origin that model calls go to.
+    /// Origin that calls of Claude models go to. Keys of other providers are never sent there.
     pub upstream: Option<String>,
     /// Path of a price table, absolute or beside the file.
     pub prices: Option<String>,

@@ -82,10 +82,22 @@ pub struct Publish {
 pub enum Payload {
     /// An agent program, in the agent pod, whose only way to the workspace is the door.
     Agent {
-        /// Adapter: `claude` or `scripted`.
+        /// Adapter: `claude`, `codex`, `gemini`, `opencode` or `scripted`.
         agent: String,
         /// The program on the host.
         program: PathBuf,
+        /// Directory of the host that the program cannot do without and lies in.
+        #[serde(default)]
+        package: Option<PathBuf>,
+        /// Interpreter on the host, for a program that is a script.
+        #[serde(default)]
+        interpreter: Option<PathBuf>,
+        /// Model to ask the agent for; its own choice when absent.
+        #[serde(default)]
+        model: Option<String>,
+        /// Conversation to go on with.
+        #[serde(default)]
+        resume: Option<Resume>,
         /// Arguments after the adapter's own.
         extra_args: Vec<String>,
         /// The task in words (for `scripted`: the path of the script, read by the user's side and passed in `input`).
@@ -98,6 +110,16 @@ pub enum Payload {
         /// Program and arguments.
         argv: Vec<String>,
     },
+}
+
+/// A conversation of the agent's own, kept in its home for the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resume {
+    /// The latest one.
+    Latest,
+    /// The one the agent knows by this id.
+    Id(String),
 }
 
 /// Where the operator's envelope comes from.
@@ -139,7 +161,7 @@ pub enum ApprovalMode {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelUpstream {
-    /// Provider adapter: `anthropic`.
+    /// Provider: `anthropic`, `openai`, `openai-chat` or `gemini`.
     pub provider: String,
     /// Origin, `https://host[:port]` or, for a loopback upstream named by the user, `http://127.0.0.1:port`.
     pub base_url: String,

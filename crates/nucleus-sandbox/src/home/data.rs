@@ -39,7 +39,15 @@ pub(super) struct AgentData {
     pub(super) set_default: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     pub(super) project: BTreeMap<String, serde_json::Value>,
+    pub(super) settings: Option<SettingsData>,
     pub(super) mcp: Vec<McpPlace>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SettingsData {
+    pub(super) file: String,
+    pub(super) keep: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,17 +77,30 @@ mod tests {
     fn the_file_parses_and_names_no_credential() {
         let parsed: Data = toml::from_str(TEXT).unwrap();
         assert_eq!(parsed.version, VERSION);
-        let claude = agent("claude").unwrap();
-        let words =
-            ["credential", "oauth", "token", "apikey", "secret", "hook", "permission", "mcp"];
-        for key in claude.keep.iter().chain(claude.set.keys()).chain(claude.project.keys()) {
-            assert!(words.iter().all(|w| !key.to_lowercase().contains(w)), "{key}");
-        }
-        for dir in &claude.directories {
-            assert!(
-                dir.matches('/').count() == 1,
-                "{dir}: a leaf, not the client's whole directory"
-            );
+        let words = [
+            "credential",
+            "oauth",
+            "token",
+            "apikey",
+            "api_key",
+            "secret",
+            "hook",
+            "permission",
+            "mcp",
+            "provider",
+            "url",
+        ];
+        for agent in &parsed.agent {
+            let settings = agent.settings.iter().flat_map(|settings| &settings.keep);
+            let state = agent.keep.iter().chain(agent.set.keys()).chain(agent.project.keys());
+            for key in state.chain(settings) {
+                assert!(words.iter().all(|w| !key.to_lowercase().contains(w)), "{key}");
+            }
+            let whole = [".claude", ".codex", ".gemini", ".agents", ".config/opencode"];
+            for dir in &agent.directories {
+                let leaf = dir.rsplit_once('/').is_some_and(|(parent, _)| whole.contains(&parent));
+                assert!(leaf, "{dir}: a leaf, not the client's whole directory");
+            }
         }
     }
 }

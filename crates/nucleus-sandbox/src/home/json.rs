@@ -1,7 +1,6 @@
 //! The client's state file.
 
 use std::io::Read as _;
-use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -10,15 +9,7 @@ use super::data::AgentData;
 /// Largest state file read; clients keep histories in them.
 const STATE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Reads a JSON object of the host's; anything else is an empty one.
-pub(super) fn read(path: &Path) -> Map<String, Value> {
-    let Ok(file) = std::fs::File::open(path) else { return Map::new() };
-    if !file.metadata().is_ok_and(|m| m.is_file()) {
-        return Map::new();
-    }
-    parse(file)
-}
-
+/// The object in a file of the home; anything else is an empty one.
 pub(super) fn parse(file: std::fs::File) -> Map<String, Value> {
     let mut bytes = Vec::new();
     if file.take(STATE_BYTES).read_to_end(&mut bytes).is_err() {
@@ -66,17 +57,4 @@ pub(super) fn merge(
         }
     }
     own
-}
-
-/// Names of the objects below a dotted key, in which `{workspace}` is one name.
-pub(super) fn names(object: &Map<String, Value>, key: &str, workspace: &str) -> Vec<String> {
-    let mut at = object;
-    for part in key.split('.') {
-        let part = if part == "{workspace}" { workspace } else { part };
-        match at.get(part).and_then(Value::as_object) {
-            Some(below) => at = below,
-            None => return Vec::new(),
-        }
-    }
-    at.keys().cloned().collect()
 }

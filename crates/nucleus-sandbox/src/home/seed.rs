@@ -1,5 +1,6 @@
 //! Making and refreshing an agent's home.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -14,7 +15,7 @@ use rustix::io::Errno;
 use serde_json::Value;
 
 use super::data::{AgentData, agent};
-use super::{json, markdown};
+use super::{document, json, markdown};
 use crate::workspace::tree::{Tree, entries_of, is_absent, stat_at};
 use crate::workspace::{NodeKind, TreePath, escape};
 
@@ -32,6 +33,8 @@ pub struct SeededHome {
     pub path: PathBuf,
     /// What the user should know: MCP servers and files that were not carried over.
     pub notes: Vec<String>,
+    /// The user's own choices for the adapter, by dotted key: plain words, nothing else.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// Why a home could not be made.
@@ -89,7 +92,10 @@ pub fn seed(
         seeding.state(state, &host_home.join(state), workspace).map_err(failed)?;
     }
     seeding.list_servers(workspace, host_home);
-    Ok(SeededHome { path, notes: seeding.notes })
+    let settings = data.settings.as_ref().map(|settings| {
+        document::words(&document::read(&host_home.join(&settings.file)), &settings.keep)
+    });
+    Ok(SeededHome { path, notes: seeding.notes, settings: settings.unwrap_or_default() })
 }
 
 /// Short name of a workspace in Nucleus's state directory.
@@ -194,9 +200,10 @@ impl Seeding {
     }
 
     fn stripped(&self, name: &std::ffi::OsStr, bytes: Vec<u8>) -> Vec<u8> {
-        let markdown = name.as_bytes().to_ascii_lowercase().ends_with(b".md");
+        let ends = |suffix: &[u8]| name.as_bytes().to_ascii_lowercase().ends_with(suffix);
         match String::from_utf8(bytes) {
-            Ok(text) if markdown => markdown::strip(&text, &self.data.strip).into_bytes(),
+            Ok(text) if ends(b".md") => markdown::strip(&text, &self.data.strip).into_bytes(),
+            Ok(text) if ends(b".toml") => document::strip(&text, &self.data.strip).into_bytes(),
             Ok(text) => text.into_bytes(),
             Err(other) => other.into_bytes(),
         }
@@ -226,7 +233,8 @@ impl Seeding {
     fn state(&mut self, name: &str, host: &Path, workspace: &Path) -> io::Result<()> {
         let path = TreePath::parse(name.as_bytes()).unwrap_or_default();
         let own = self.home.file(&path).map(json::parse).unwrap_or_default();
-        let merged = json::merge(own, &json::read(host), self.data, &workspace.to_string_lossy());
+        let merged =
+            json::merge(own, &document::read(host), self.data, &workspace.to_string_lossy());
         let text = serde_json::to_vec(&Value::Object(merged)).map_err(io::Error::other)?;
         let (dir, file) = self.home.parent(&path)?;
         self.write(&dir, file, &text, Mode::RUSR | Mode::WUSR)
@@ -242,7 +250,7 @@ impl Seeding {
                     _ => continue,
                 };
             // Following a link here only reads names for the user's own eyes.
-            for server in json::names(&json::read(&file), &place.key, &workspace_text) {
+            for server in document::names(&document::read(&file), &place.key, &workspace_text) {
                 let shown = place.file.replace("{workspace}/", "");
                 self.notes
                     .push(format!("MCP server {} of {shown} is not carried over", escape(&server)));

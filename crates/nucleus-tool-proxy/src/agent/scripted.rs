@@ -2,7 +2,7 @@
 
 use nucleus_wire::control::{Failure, FailureClass};
 
-use super::{GATE_PORT, Intake, Launch, base_env, program_inside};
+use super::{Intake, Launch, base_env, gate};
 
 /// Where the script is inside the pod.
 const SCRIPT: &str = "/run/nucleus/script.json";
@@ -10,17 +10,24 @@ const SCRIPT: &str = "/run/nucleus/script.json";
 /// Builds the command line and environment.
 ///
 /// # Errors
-/// The user's side sent no script.
+/// The user's side sent no script, or asks to go on with a conversation.
 pub(super) fn launch(intake: &Intake<'_>) -> Result<Launch, Failure> {
     let script = intake.input.ok_or_else(|| Failure {
         class: FailureClass::Usage,
         message: "a scripted agent needs a script".to_owned(),
         hint: Some("nucleus run --agent scripted --script FILE …".to_owned()),
     })?;
+    if intake.resume.is_some() {
+        return Err(Failure {
+            class: FailureClass::Usage,
+            message: "a scripted agent has no conversations to go on with".to_owned(),
+            hint: Some("leave --continue and --resume out".to_owned()),
+        });
+    }
     let mut env = base_env(intake);
-    env.push(("ANTHROPIC_BASE_URL".to_owned(), format!("http://127.0.0.1:{GATE_PORT}")));
+    env.push(("ANTHROPIC_BASE_URL".to_owned(), gate()));
     Ok(Launch {
-        argv: vec![program_inside(intake.program), SCRIPT.to_owned()],
+        argv: vec![intake.program.to_owned(), SCRIPT.to_owned()],
         env,
         files: vec![(SCRIPT.to_owned(), script.as_bytes().to_vec())],
     })
