@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use testkit::host::{Account, Leftover, Outcome, leftovers};
@@ -77,7 +78,7 @@ fn row_32_nothing_is_typed_into_the_users_terminal() {
 #[test]
 fn row_33_nothing_survives_its_call() {
     row_for("row_33", with_groups("pidns"), &[], |host| {
-        let mark = format!("{}", 600_000 + std::process::id() % 100_000);
+        let mark = mark();
         let outcome = host.run(&["sh", "-c", &format!("setsid sleep {mark} >/dev/null 2>&1 & (setsid sleep {mark} >/dev/null 2>&1 &) ; sleep 0.2; echo left")]);
         assert!(outcome.stdout.contains("left"), "{outcome}");
         let alive = survivors(&mark);
@@ -92,7 +93,7 @@ fn row_33_nothing_survives_its_call() {
 #[test]
 fn row_33_a_task_leaves_no_process_mount_or_control_group() {
     row_for("row_33_host", with_groups("pidns"), &[], |host| {
-        let mark = format!("{}", 700_000 + std::process::id() % 100_000);
+        let mark = mark();
         let _outcome =
             host.run(&["sh", "-c", &format!("setsid sleep {mark} >/dev/null 2>&1 & sleep 0.2")]);
         let left: Vec<Leftover> = leftovers(host.place(), Duration::from_secs(3));
@@ -132,6 +133,13 @@ fn row_34_a_flood_of_output_is_cut() {
 /// A layer of every account, and control groups where the account has them.
 fn with_groups(layer: &'static str) -> impl Fn(Account) -> Vec<&'static str> {
     move |account| if account == Account::Root { vec![layer, "cgroup"] } else { vec![layer] }
+}
+
+/// A number of seconds that no other attempt sleeps: a straggler of one is not taken for a survivor of the next.
+fn mark() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let attempt = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{}{attempt:03}", 100_000 + std::process::id())
 }
 
 fn survivors(mark: &str) -> Vec<u32> {
