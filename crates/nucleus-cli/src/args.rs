@@ -1,5 +1,7 @@
 //! The command line as typed. What it means is resolved in the file of each subcommand.
 
+mod mcp;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,8 @@ use clap_complete::Shell;
 use nucleus_wire::control::Publish;
 
 use crate::provider::Provider;
+
+pub(crate) use mcp::{Client, McpArgs, McpCommand, McpConfigArgs, McpServeArgs};
 
 /// Exit codes, shown by `nucleus --help` and in the README.
 const EXIT_CODES: &str = "\
@@ -39,7 +43,7 @@ impl Command {
             Self::Profiles(args) => args.json,
             Self::Apply(args) | Self::Discard(args) => args.json,
             Self::Review(args) => args.session.json,
-            Self::Completions { .. } => false,
+            Self::Mcp(_) | Self::Completions { .. } => false,
         }
     }
 }
@@ -49,6 +53,8 @@ impl Command {
 pub(crate) enum Command {
     /// Run an agent on a task, or one command, inside the envelope.
     Run(Box<RunArgs>),
+    /// Offer the tools to an MCP client outside of any sandbox.
+    Mcp(Box<McpArgs>),
     /// List the permission profiles.
     Profiles(ProfilesArgs),
     /// Write an ended or interrupted session's changes to the workspace.

@@ -6,6 +6,7 @@ mod consent;
 mod environment;
 mod events;
 mod failure;
+mod mcp;
 mod profiles;
 mod prompt;
 mod provider;
@@ -58,6 +59,7 @@ fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
     match command {
         Command::Run(args) => run::run(*args, env),
         Command::Profiles(args) => profiles::run(&args),
+        Command::Mcp(args) => mcp::run(*args, env),
         Command::Apply(args) => sessions::apply(&args, env),
         Command::Review(args) => sessions::review(&args, env),
         Command::Discard(args) => sessions::discard(&args, env),

@@ -26,6 +26,9 @@ fn help_texts() {
     for args in [
         &["--help"][..],
         &["run", "--help"],
+        &["mcp", "--help"],
+        &["mcp", "serve", "--help"],
+        &["mcp", "config", "--help"],
         &["profiles", "--help"],
         &["apply", "--help"],
         &["review", "--help"],

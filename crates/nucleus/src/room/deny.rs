@@ -92,7 +92,7 @@ impl Denied {
         let suppressed = if coalesced {
             match inner.flood.admit(inner.clock.monotonic_ns()) {
                 Some(suppressed) => suppressed,
-                None => return ToolResult { text, structured: None, ending },
+                None => return ToolResult { text, image: None, structured: None, ending },
             }
         } else {
             0
@@ -124,6 +124,6 @@ impl Denied {
             detail: None,
             duration_ms: None,
         });
-        ToolResult { text, structured: None, ending }
+        ToolResult { text, image: None, structured: None, ending }
     }
 }
