@@ -51,10 +51,10 @@ pub(crate) const PYTHON: Need = Need {
     present: || on_path("python3"),
     install: Install::Debian(&["python3"]),
 };
-/// npm: fetches Claude Code.
+/// npm: fetches the agents; Node runs one of them.
 pub(crate) const NPM: Need = Need {
     name: "npm",
-    why: "fetches the pinned Claude Code",
+    why: "fetches the pinned agents",
     present: || on_path("npm"),
     install: Install::Debian(&["npm"]),
 };
