@@ -1,9 +1,5 @@
 //! Real OpenCode, as npm ships it, against a stand-in for the Messages API.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a fixture that cannot be set up ends its test"
-)]
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be set up ends its test")]
 
 use serde_json::{Value, json};
 use testkit::anthropic::{Mock, Options, Script, Select, ToolUse, Turn};
