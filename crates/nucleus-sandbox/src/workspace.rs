@@ -29,11 +29,12 @@ mod session;
 mod stage;
 mod text;
 pub(crate) mod tree;
+mod undo;
 
 pub use admit::{Workspace, WorkspaceRefusal, admit};
 pub use apply::{AppliedChange, ApplyOptions, ApplyReport, Conflict, HeldChange, apply};
 pub use baseline::Baseline;
-pub use change::{Change, ChangeKind, changes};
+pub use change::{Change, ChangeKind, changes, changes_now};
 pub use copy::prepare_copy;
 pub use error::WorkspaceError;
 pub use ids::IdMap;
@@ -43,5 +44,9 @@ pub use path::TreePath;
 pub use plan::{ConflictReason, HoldReason};
 pub use recover::{Recovery, recover};
 pub use review::discard;
-pub use session::{Lock, Mode, Session, SessionMeta, SessionSettings, Status, find, latest, list};
+pub(crate) use review::remove_tree;
+pub use session::{
+    Lock, Mode, Session, SessionMeta, SessionSettings, Status, find, latest, list, newest,
+};
 pub use text::escape;
+pub use undo::{Left, LeftReason, UndoReport, has_layers, undo};

@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use similar::TextDiff;
 
+use super::super::change::{Change, ChangeKind};
 use super::super::error::{At as _, Doing, WorkspaceError};
 use super::super::limits::DIFF_BYTES;
 use super::super::node::NodeKind;
@@ -44,11 +45,34 @@ pub fn diff(session: &Session, item: &ReviewItem) -> Result<Diff, WorkspaceError
         list.sort();
         return Ok(Diff::Note(format!("{} files:\n  {}", list.len(), list.join("\n  "))));
     }
-    let deleted = item.kind == super::ChangeKind::Deleted;
-    let old = side(&host, &item.path).at(Doing::Read, &workspace.join(item.path.as_path()))?;
-    let new =
-        if deleted { Side::Absent } else { side(&task, &item.path).at(Doing::Read, &result)? };
-    Ok(render(&item.path, old, new))
+    between(session, (&host, &task), &item.path, item.kind)
+}
+
+/// Shows one change of a session, host's version against the task's. It may be called while the task runs.
+///
+/// # Errors
+/// `Io`.
+pub fn diff_change(session: &Session, change: &Change) -> Result<Diff, WorkspaceError> {
+    let workspace = &session.meta().workspace;
+    let result = session.result_dir();
+    let host = Tree::open(workspace).at(Doing::Read, workspace)?;
+    let task = Tree::open(&result).at(Doing::Read, &result)?;
+    between(session, (&host, &task), &change.path, change.kind)
+}
+
+fn between(
+    session: &Session,
+    (host, task): (&Tree, &Tree),
+    path: &TreePath,
+    kind: ChangeKind,
+) -> Result<Diff, WorkspaceError> {
+    let workspace = &session.meta().workspace;
+    let old = side(host, path).at(Doing::Read, &workspace.join(path.as_path()))?;
+    let new = match kind {
+        ChangeKind::Deleted => Side::Absent,
+        _ => side(task, path).at(Doing::Read, &session.result_dir())?,
+    };
+    Ok(render(path, old, new))
 }
 
 fn render(path: &TreePath, old: Side, new: Side) -> Diff {
