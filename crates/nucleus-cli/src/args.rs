@@ -1,11 +1,16 @@
 //! The command line as typed. What it means is resolved in the file of each subcommand.
 
+mod kept;
 mod mcp;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use kept::{
+    ChangesArgs, Colour, ConfigCommand, GcArgs, LogsArgs, ManArgs, PsArgs, UndoArgs,
+};
 use nucleus_wire::control::Publish;
 
 use crate::provider::Provider;
@@ -33,6 +38,9 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Colour output: auto (on a terminal, unless NO_COLOR is set), always or never.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<Colour>,
 }
 
 impl Command {
@@ -43,7 +51,17 @@ impl Command {
             Self::Profiles(args) => args.json,
             Self::Apply(args) | Self::Discard(args) => args.json,
             Self::Review(args) => args.session.json,
-            Self::Mcp(_) | Self::Completions { .. } => false,
+            Self::Undo(args) => args.json,
+            Self::Ps(args) => args.json,
+            Self::Changes(args) => args.json,
+            Self::Gc(args) => args.json,
+            Self::Config(
+                ConfigCommand::Show { json }
+                | ConfigCommand::Path { json }
+                | ConfigCommand::Check { json },
+            ) => *json,
+            // The log's own lines are all that a reader of `logs --json` gets.
+            Self::Logs(_) | Self::Mcp(_) | Self::Completions { .. } | Self::Man(_) => false,
         }
     }
 }
@@ -63,6 +81,21 @@ pub(crate) enum Command {
     Review(ReviewArgs),
     /// Throw a session's changes away.
     Discard(SessionArgs),
+    /// Take back what a session applied.
+    Undo(UndoArgs),
+    /// Show what a running or kept session has changed.
+    Changes(ChangesArgs),
+    /// List running and kept sessions.
+    Ps(PsArgs),
+    /// Show a session's audit log.
+    Logs(LogsArgs),
+    /// Remove settled sessions, caches and homes that nobody uses.
+    Gc(GcArgs),
+    /// Show and check the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print or write manual pages.
+    Man(ManArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.

@@ -16,6 +16,7 @@ use crate::consent;
 use crate::environment::Environment;
 use crate::events::{EventLoop, Output};
 use crate::failure::CliFailure;
+use crate::gc;
 use crate::prompt::Prompt;
 use crate::provider;
 use crate::proxy::{self, Proxy};
@@ -59,16 +60,22 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     };
     let program = proxy::companion(&spec.bin_dir, "nucleus-tool-proxy")?;
     proxy::companion(&spec.bin_dir, "nucleus-mcp")?;
+    let quiet = args.quiet || config.quiet == Some(true);
     let output = if args.json {
         Output::Json
     } else {
-        Output::Screen(Screen::new(
-            if args.quiet { Verbosity::Quiet } else { Verbosity::Normal },
-            env,
-        ))
+        Output::Screen(Screen::new(if quiet { Verbosity::Quiet } else { Verbosity::Normal }, env))
     };
+    let room = gc::beside(&state, &config);
     let proxy = Proxy::start(&program, key, None)?;
-    let summary = EventLoop::new(proxy, output, prompt)?.run(ToProxy::Start(Box::new(spec)))?;
+    let result = EventLoop::new(proxy, output, prompt)?.run(ToProxy::Start(Box::new(spec)));
+    if let Some(text) = room.and_then(|room| room.join().ok().flatten())
+        && !args.json
+        && !quiet
+    {
+        Screen::new(Verbosity::Normal, env).say(&format!("  note      {text}"));
+    }
+    let summary = result?;
     Ok(exit_code(&summary))
 }
 

@@ -33,6 +33,13 @@ fn help_texts() {
         &["apply", "--help"],
         &["review", "--help"],
         &["discard", "--help"],
+        &["undo", "--help"],
+        &["changes", "--help"],
+        &["ps", "--help"],
+        &["logs", "--help"],
+        &["gc", "--help"],
+        &["config", "--help"],
+        &["man", "--help"],
         &["completions", "--help"],
     ] {
         all.push_str(&format!("$ nucleus {}\n{}\n", args.join(" "), text(args)));

@@ -9,14 +9,14 @@ const COLUMNS_MAX: usize = 120;
 
 /// How lines are dressed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Style {
+pub(crate) struct Style {
     colour: bool,
     columns: Option<usize>,
 }
 
 /// The colours used, as SGR parameters.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// It worked.
     Good,
     /// It was refused or went wrong.
@@ -31,22 +31,22 @@ pub(super) enum Tone {
 
 impl Style {
     /// `columns` is the width of the terminal; `None` when there is none.
-    pub(super) fn new(colour: bool, columns: Option<usize>) -> Self {
+    pub(crate) fn new(colour: bool, columns: Option<usize>) -> Self {
         Self { colour, columns: columns.map(|columns| columns.clamp(COLUMNS_MIN, COLUMNS_MAX)) }
     }
 
     /// Columns to align to.
-    pub(super) fn columns(self) -> usize {
+    pub(crate) fn columns(self) -> usize {
         self.columns.unwrap_or(COLUMNS_ASSUMED)
     }
 
     /// Whether longer lines are cut: only where a person watches them go by; elsewhere they may be read by a program.
-    pub(super) fn cuts(self) -> bool {
+    pub(crate) fn cuts(self) -> bool {
         self.columns.is_some()
     }
 
     /// `text` in a colour, where colours are wanted.
-    pub(super) fn paint(self, tone: Tone, text: &str) -> String {
+    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         if !self.colour || text.is_empty() {
             return text.to_owned();
         }
@@ -62,7 +62,7 @@ impl Style {
 }
 
 /// Cuts the middle out of a text that is longer than `chars`: commands are known by their beginning, paths by their end.
-pub(super) fn cut(text: &str, chars: usize) -> String {
+pub(crate) fn cut(text: &str, chars: usize) -> String {
     let length = text.chars().count();
     if length <= chars {
         return text.to_owned();
@@ -75,7 +75,7 @@ pub(super) fn cut(text: &str, chars: usize) -> String {
 }
 
 /// Milliseconds as people read them.
-pub(super) fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     match ms {
         0..=999 => format!("{ms} ms"),
         1_000..=59_999 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
@@ -84,7 +84,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// Micro-dollars with four decimals.
-pub(super) fn dollars(micro: u64) -> String {
+pub(crate) fn dollars(micro: u64) -> String {
     format!("${}.{:04}", micro / 1_000_000, micro % 1_000_000 / 100)
 }
 

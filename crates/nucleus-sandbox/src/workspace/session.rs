@@ -349,14 +349,6 @@ pub fn find(state_dir: &Path, id: &str) -> Result<Session, WorkspaceError> {
     }
 }
 
-/// The newest session of a workspace that still has something to apply, review or discard.
-///
-/// # Errors
-/// As [`list`].
-pub fn latest(state_dir: &Path, workspace: &Path) -> Result<Option<Session>, WorkspaceError> {
-    newest(state_dir, workspace, |session| !session.status().is_settled())
-}
-
 /// The newest session of a workspace that fits.
 ///
 /// # Errors
