@@ -24,8 +24,8 @@ impl Stage {
             .with_issue()
             .with_agent("claude", &given("NUCLEUS_TEST_CLAUDE"));
         let script = Script { turns, select: Select::Conversation };
-        let mock =
-            Mock::start(Options { script, record: None, key: Some(KEY.to_owned()) }).unwrap();
+        let mock = Mock::start(Options { script, key: Some(KEY.to_owned()), ..Options::default() })
+            .unwrap();
         Self { host, mock }
     }
 

@@ -19,8 +19,8 @@ impl Stage {
             .with_issue()
             .with_agent("opencode", &given("NUCLEUS_TEST_OPENCODE"));
         let script = Script { turns, select: Select::Conversation };
-        let mock =
-            Mock::start(Options { script, record: None, key: Some(KEY.to_owned()) }).unwrap();
+        let mock = Mock::start(Options { script, key: Some(KEY.to_owned()), ..Options::default() })
+            .unwrap();
         Self { host, mock }
     }
 

@@ -71,7 +71,8 @@ impl Received {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         let bearer = self.headers.get("authorization").and_then(|v| v.strip_prefix("Bearer "));
-        self.headers.get("x-api-key").map(String::as_str).or(bearer)
+        let plain = self.headers.get("x-api-key").or_else(|| self.headers.get("x-goog-api-key"));
+        plain.map(String::as_str).or(bearer)
     }
 
     /// The target without its query.
@@ -102,7 +103,16 @@ pub(super) fn write_json(
     fields: &[(String, String)],
     body: &Value,
 ) -> io::Result<()> {
-    let body = body.to_string();
+    write_text(stream, status, fields, &body.to_string())
+}
+
+/// The same for a text that is called JSON, whether it is or not.
+pub(super) fn write_text(
+    stream: &mut impl Write,
+    status: u16,
+    fields: &[(String, String)],
+    body: &str,
+) -> io::Result<()> {
     let mut fields = fields.to_vec();
     fields.push(("content-type".to_owned(), "application/json".to_owned()));
     fields.push(("content-length".to_owned(), body.len().to_string()));

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
-use super::reply;
 use super::script::Script;
 use super::wire::{self, Received};
+use super::{Api, play};
 
 /// How a stand-in is set up.
 #[derive(Debug, Default)]
 pub struct Options {
+    /// The API it speaks.
+    pub api: Api,
     /// What it says.
     pub script: Script,
     /// Requests are appended here, one JSON object per line.
@@ -33,6 +35,7 @@ pub struct Mock {
 
 #[derive(Debug)]
 struct Shared {
+    api: Api,
     script: Script,
     key: Option<String>,
     state: Mutex<State>,
@@ -56,6 +59,7 @@ impl Mock {
         let address = listener.local_addr()?;
         let state = State { record: options.record, requests: Vec::new(), generated: 0 };
         let shared = Arc::new(Shared {
+            api: options.api,
             script: options.script,
             key: options.key,
             state: Mutex::new(state),
@@ -143,27 +147,38 @@ impl Shared {
 
     fn answer(&self, writer: &mut TcpStream, request: &Received) -> io::Result<bool> {
         let refuse = |writer: &mut TcpStream, status, kind: &str, message: &str| {
-            let error = json!({"type": "error", "error": {"type": kind, "message": message}});
+            let error = play::error(self.api, status, kind, message);
             wire::write_json(writer, status, &[], &error).map(|()| true)
         };
         if self.key.is_some() && request.key() != self.key.as_deref() {
-            return refuse(writer, 401, "authentication_error", "invalid x-api-key");
+            return refuse(writer, 401, "authentication_error", "invalid key");
         }
-        match (request.method.as_str(), request.path()) {
-            ("POST", "/v1/messages") => {
-                let number = {
-                    let mut state = self.state();
-                    state.generated += 1;
-                    state.generated
-                };
-                let turn = self.script.turn(number - 1, &request.body);
-                reply::play(writer, &turn, &request.body, request.key(), number)
+        let path = request.path();
+        let (generates, counted) = match self.api {
+            Api::Anthropic => (path == "/v1/messages", path == "/v1/messages/count_tokens"),
+            Api::OpenAi => {
+                (matches!(path, "/v1/responses" | "/responses" | "/v1/chat/completions"), false)
             }
-            ("POST", "/v1/messages/count_tokens") => {
-                wire::write_json(writer, 200, &[], &json!({"input_tokens": 100})).map(|()| true)
+            Api::Gemini => {
+                let model = path.strip_prefix("/v1beta/models/").unwrap_or_default();
+                let sse = request.target.ends_with(":streamGenerateContent?alt=sse");
+                (model.ends_with(":generateContent") || sse, model.ends_with(":countTokens"))
             }
-            _ => refuse(writer, 404, "not_found_error", "not served by the stand-in"),
+        };
+        if request.method != "POST" || !(generates || counted) {
+            return refuse(writer, 404, "not_found_error", "not served by the stand-in");
         }
+        if counted {
+            let count = json!({"input_tokens": 100, "totalTokens": 100});
+            return wire::write_json(writer, 200, &[], &count).map(|()| true);
+        }
+        let number = {
+            let mut state = self.state();
+            state.generated += 1;
+            state.generated
+        };
+        let turn = self.script.turn(self.api, number - 1, &request.body);
+        play::play(writer, self.api, &turn, request, number)
     }
 }
 
@@ -194,6 +209,7 @@ mod tests {
             script: Script::parse(script).unwrap(),
             record: Some(file.reopen().unwrap()),
             key: Some("k".to_owned()),
+            ..Options::default()
         })
         .unwrap();
         assert!(ask(&mock, "other", "{}").starts_with("HTTP/1.1 401"));

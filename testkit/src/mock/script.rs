@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::{Api, play};
+
 /// A script: JSON, unknown members refused.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +98,18 @@ pub enum Misbehaviour {
     EchoKey,
     /// Nothing more comes after the first half of the answer.
     Hang,
+    /// Events that cannot be read, or an object that is not JSON.
+    Malformed,
+    /// One line of 10 MiB in the middle of the answer.
+    LongLine,
+    /// Comments go on for ever after the first half of the answer.
+    Endless,
+    /// Counts below zero.
+    NegativeUsage,
+    /// Counts no call can have.
+    HugeUsage,
+    /// A report in the middle of the stream that is larger than the last one.
+    DecreasingUsage,
 }
 
 /// Why a script cannot be played.
@@ -120,15 +134,10 @@ impl Script {
     }
 
     /// The answer to the `order`-th request (from 0) with this body.
-    pub(super) fn turn(&self, order: usize, body: &Value) -> Turn {
+    pub(super) fn turn(&self, api: Api, order: usize, body: &Value) -> Turn {
         let index = match self.select {
             Select::Order => order,
-            Select::Conversation => {
-                let messages = body.get("messages").and_then(Value::as_array);
-                let assistant =
-                    |m: &&Value| m.get("role").and_then(Value::as_str) == Some("assistant");
-                messages.map_or(0, |messages| messages.iter().filter(assistant).count())
-            }
+            Select::Conversation => play::answers(api, body),
         };
         let done = || Turn { text: Some("done".to_owned()), ..Turn::default() };
         self.turns.get(index).cloned().unwrap_or_else(done)
@@ -144,11 +153,11 @@ mod tests {
         let text = br#"{"turns":[{"tools":[{"name":"a","input":{}}]},{"text":"b","wait_ms":5}]}"#;
         let script = Script::parse(text).unwrap();
         let body = |n: usize| serde_json::json!({"messages": vec![serde_json::json!({"role": "assistant"}); n]});
-        assert_eq!(script.turn(9, &body(0)).tools.len(), 1);
-        assert_eq!(script.turn(0, &body(1)).text.as_deref(), Some("b"));
-        assert_eq!(script.turn(0, &body(2)).text.as_deref(), Some("done"));
+        assert_eq!(script.turn(Api::Anthropic, 9, &body(0)).tools.len(), 1);
+        assert_eq!(script.turn(Api::Anthropic, 0, &body(1)).text.as_deref(), Some("b"));
+        assert_eq!(script.turn(Api::Anthropic, 0, &body(2)).text.as_deref(), Some("done"));
         let by_order = Script { select: Select::Order, ..script };
-        assert_eq!(by_order.turn(1, &body(0)).text.as_deref(), Some("b"));
+        assert_eq!(by_order.turn(Api::Anthropic, 1, &body(0)).text.as_deref(), Some("b"));
         assert!(Script::parse(br#"{"turns":[{"txt":"b"}]}"#).is_err());
         assert!(Script::parse(br#"{"turns":[{"misbehave":"politely"}]}"#).is_err());
         assert!(Script::parse(br#"{"turns":[]}"#).is_ok());

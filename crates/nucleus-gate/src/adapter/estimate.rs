@@ -4,6 +4,8 @@
 //! current tokenizers make of prose, code and JSON. A text built to defeat it can cost more than was reserved for that one
 //! call; what it really used is booked all the same, and the next call finds the budget smaller.
 
+use std::collections::BTreeSet;
+
 use crate::json::Json;
 
 /// Tokens per ASCII byte, as a fraction.
@@ -12,11 +14,16 @@ const ASCII: (u64, u64) = (2, 5);
 const BASE_TOKENS: u64 = 500;
 
 /// Upper estimate of the prompt's tokens, at most `context`.
-pub(crate) fn prompt(body: &Json, image_tokens: u64, context: u64) -> u64 {
+pub(super) fn prompt(
+    body: &Json,
+    parts: &BTreeSet<String>,
+    image_tokens: u64,
+    context: u64,
+) -> u64 {
     let mut sum = BASE_TOKENS;
     if let Json::Object(members) = body {
         for (name, value) in members {
-            if matches!(name.as_str(), "messages" | "system" | "tools" | "output_config") {
+            if parts.contains(name) {
                 sum = sum.saturating_add(value_tokens(value, image_tokens));
             }
         }
@@ -36,23 +43,38 @@ fn value_tokens(value: &Json, image: u64) -> u64 {
                 return tokens;
             }
             members.iter().fold(1, |sum: u64, (key, item)| {
-                sum.saturating_add(text_tokens(key)).saturating_add(value_tokens(item, image))
+                let tokens = match inline_tokens(key, item, image) {
+                    Some(tokens) => tokens,
+                    None => value_tokens(item, image),
+                };
+                sum.saturating_add(text_tokens(key)).saturating_add(tokens)
             })
         }
     }
 }
 
-/// Tokens of a base64 source: an image has a fixed worst case, a document up to one token per byte.
+/// Tokens of base64 data with its type beside it: an image has a fixed worst case, a document up to one token per byte.
 fn encoded_tokens(source: &Json, image: u64) -> Option<u64> {
-    if source.get("type").and_then(Json::as_str) != Some("base64") {
-        return None;
-    }
+    let media_type = match source.get("type").and_then(Json::as_str) {
+        Some("base64") => source.get("media_type"),
+        None => source.get("mimeType"),
+        Some(_) => None,
+    };
     let data = source.get("data").and_then(Json::as_str)?;
-    let media_type = source.get("media_type").and_then(Json::as_str)?;
+    Some(data_tokens(media_type.and_then(Json::as_str)?, data, image))
+}
+
+/// The same for a `data:` URL in the members that carry one.
+fn inline_tokens(key: &str, value: &Json, image: u64) -> Option<u64> {
+    let text = value.as_str().filter(|_| matches!(key, "image_url" | "url" | "file_data"))?;
+    Some(data_tokens(text.strip_prefix("data:")?, text, image))
+}
+
+fn data_tokens(media_type: &str, data: &str, image: u64) -> u64 {
     if media_type.starts_with("image/") {
-        return Some(image);
+        return image;
     }
-    Some(image.max(u64::try_from(data.len()).unwrap_or(u64::MAX)))
+    image.max(u64::try_from(data.len()).unwrap_or(u64::MAX))
 }
 
 fn text_tokens(text: &str) -> u64 {
@@ -63,7 +85,7 @@ fn text_tokens(text: &str) -> u64 {
 }
 
 /// Whether the request asks for caches of five minutes and of one hour.
-pub(crate) fn cache_writes(body: &Json) -> (bool, bool) {
+pub(super) fn cache_writes(body: &Json) -> (bool, bool) {
     let mut found = (false, false);
     find_cache(body, &mut found);
     found
@@ -94,7 +116,8 @@ mod tests {
 
     fn tokens(messages: &str) -> u64 {
         let body = format!("{{\"messages\":{messages},\"model\":\"{}\"}}", "m".repeat(9000));
-        prompt(&Json::parse(body.as_bytes()).unwrap(), 5000, 1_000_000) - BASE_TOKENS
+        let parts = BTreeSet::from(["messages".to_owned()]);
+        prompt(&Json::parse(body.as_bytes()).unwrap(), &parts, 5000, 1_000_000) - BASE_TOKENS
     }
 
     #[test]
@@ -106,6 +129,11 @@ mod tests {
         };
         assert_eq!(tokens(&source("image/png", &"A".repeat(900_000))), 5000);
         assert_eq!(tokens(&source("application/pdf", &"A".repeat(9000))), 9000);
+        let url = |url: &str| format!("{{\"url\":\"{url}{}\"}}", "A".repeat(900_000));
+        assert!(tokens(&url("data:image/png;base64,")) < 5010);
+        assert!(tokens(&url("data:application/pdf;base64,")) > 900_000 - BASE_TOKENS);
+        let gemini = format!("{{\"mimeType\":\"image/png\",\"data\":\"{}\"}}", "A".repeat(90_000));
+        assert_eq!(tokens(&gemini), 5000);
         assert_eq!(tokens(&format!("\"{}\"", "a".repeat(9_000_000))), 1_000_000 - BASE_TOKENS);
     }
 
