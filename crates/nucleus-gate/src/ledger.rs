@@ -67,7 +67,7 @@ pub enum CallKind {
 pub struct ModelCall {
     /// What it does.
     pub kind: CallKind,
-    /// Provider, as [`crate::Provider::name`] says it.
+    /// Provider, `anthropic`.
     pub provider: &'static str,
     /// Model, as in the price table.
     pub model: String,

@@ -24,7 +24,6 @@ mod pod;
 mod root;
 mod self_test;
 mod spec;
-pub mod storage;
 pub mod toolchain;
 mod withhold;
 pub mod workspace;

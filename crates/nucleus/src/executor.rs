@@ -125,7 +125,6 @@ impl Executor {
                 self.malformed(caller, error.code());
                 ToolResult {
                     text: error.agent_text(),
-                    image: None,
                     structured: None,
                     ending: Ending::Malformed { code: error.code() },
                 }

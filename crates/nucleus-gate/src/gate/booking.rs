@@ -7,21 +7,15 @@ use tokio::sync::mpsc;
 use crate::error::UpstreamError;
 use crate::ledger::{CallKind, Ledger, ModelCall, Note, Ticket};
 use crate::price::Price;
-use crate::usage::{Bounds, Meter, Unbelieved, Usage};
-
-/// How a call is paid for.
-pub(super) struct Terms {
-    pub(super) price: Price,
-    pub(super) kind: CallKind,
-    pub(super) us_percent: u64,
-    pub(super) bounds: Bounds,
-}
+use crate::usage::{Meter, Unbelieved, Usage};
 
 /// Holds the ticket of a call. Dropped once the request may have left, it books the whole reservation; before, nothing.
 pub(super) struct Booking {
     ticket: Option<Box<dyn Ticket>>,
     ledger: Arc<dyn Ledger>,
-    terms: Terms,
+    price: Price,
+    kind: CallKind,
+    us_percent: u64,
     sent: bool,
     why_whole: Unbelieved,
     alive: mpsc::Sender<()>,
@@ -31,13 +25,17 @@ impl Booking {
     pub(super) fn new(
         ticket: Box<dyn Ticket>,
         ledger: Arc<dyn Ledger>,
-        terms: Terms,
+        price: Price,
+        kind: CallKind,
+        us_percent: u64,
         alive: mpsc::Sender<()>,
     ) -> Self {
         Self {
             ticket: Some(ticket),
             ledger,
-            terms,
+            price,
+            kind,
+            us_percent,
             sent: false,
             why_whole: Unbelieved::Aborted,
             alive,
@@ -67,13 +65,13 @@ impl Booking {
 
     /// The answer ended; `paid` when its status says that work was done.
     pub(super) async fn finish(mut self, meter: Meter, paid: bool) {
-        if self.terms.kind == CallKind::CountTokens || !paid {
+        if self.kind == CallKind::CountTokens || !paid {
             return self.free().await;
         }
-        match meter.finish(&self.terms.bounds) {
+        match meter.finish() {
             Ok((mut usage, us)) => {
-                let percent = if us { self.terms.us_percent } else { 0 };
-                usage.cost_micro_usd = ModelCall::cost(&self.terms.price, &usage, percent);
+                let percent = if us { self.us_percent } else { 0 };
+                usage.cost_micro_usd = ModelCall::cost(&self.price, &usage, percent);
                 self.settle(usage).await;
             }
             Err(why) => self.why_whole = why,

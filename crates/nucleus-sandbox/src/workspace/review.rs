@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nucleus_wire::changeset;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{ApplyReport, apply_accepted};
@@ -19,7 +20,8 @@ use super::tree::Tree;
 
 mod diff;
 
-pub use diff::{Diff, diff, diff_change};
+pub(crate) use diff::versions;
+pub use diff::{Diff, diff};
 
 /// `held.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -206,12 +208,15 @@ pub fn discard(session: &mut Session, lock: &Lock) -> Result<(), WorkspaceError>
         }
     }
     session.set_status(lock, Status::Discarded)?;
+    // What is thrown away is not shown later either.
+    let record = session.dir().join(changeset::FILE);
+    remove_tree(&record).at(Doing::Remove, &record)?;
     clear(session)
 }
 
 fn require_open(session: &Session) -> Result<(), WorkspaceError> {
     let status = session.status();
-    if status.is_settled() {
+    if matches!(status, Status::Applied | Status::Discarded) {
         return Err(WorkspaceError::Over { id: session.id().to_owned(), status });
     }
     Ok(())
@@ -277,24 +282,9 @@ pub(crate) fn settle(session: &mut Session, lock: &Lock) -> Result<(), Workspace
     Ok(())
 }
 
-/// What the pods of a session had, and what only its review needs.
-const NOT_KEPT: [&str; 11] = [
-    "agent",
-    "agent-tmp",
-    "copy",
-    "copy.json",
-    "held.json",
-    "home",
-    "masks",
-    "names",
-    "overlay",
-    "stand-in",
-    "tmp",
-];
-
-/// Removes what a settled session no longer needs; the log, the metadata and the way back stay.
+/// Removes what a settled session no longer needs; the log and the metadata stay.
 fn clear(session: &Session) -> Result<(), WorkspaceError> {
-    for name in NOT_KEPT {
+    for name in ["overlay", "copy", "copy.json", "tmp", "masks", "names", "held.json"] {
         let path = session.dir().join(name);
         remove_tree(&path).at(Doing::Remove, &path)?;
     }
@@ -302,7 +292,7 @@ fn clear(session: &Session) -> Result<(), WorkspaceError> {
 }
 
 /// Removes a tree of the session, directories that a task closed to its owner included.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+fn remove_tree(path: &Path) -> io::Result<()> {
     let result = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Ok(metadata) if !metadata.is_dir() => fs::remove_file(path),

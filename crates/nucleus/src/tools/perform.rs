@@ -64,11 +64,7 @@ impl FileCall<'_> {
         let done = read(&self.resolver, &self.paths, &args, &self.bounds)?;
         Ok(EffectReport {
             text: done.text,
-            detail: match &done.image {
-                Some(_) => format!("picture, {}", size(done.bytes)),
-                None => plural(done.lines, "line", "lines"),
-            },
-            image: done.image,
+            detail: plural(done.lines, "line", "lines"),
             bytes: done.bytes,
             truncated: done.truncated,
             ..EffectReport::default()
