@@ -1,13 +1,5 @@
-//! A stand-in for the Anthropic Messages API: it plays scripted turns, records what it received, and can misbehave.
-//!
-//! It speaks enough of the API to drive real agents: `POST /v1/messages` with and without streaming and
-//! `POST /v1/messages/count_tokens`. Everything else is recorded and answered with 404.
+//! A stand-in for the Anthropic Messages API: `POST /v1/messages` with and without streaming, and `…/count_tokens`.
 
-mod reply;
-mod script;
-mod server;
-mod wire;
-
-pub use script::{Misbehaviour, Script, ScriptError, Select, ToolUse, Turn, Usage};
-pub use server::{Mock, Options};
-pub use wire::Received;
+pub use crate::mock::{
+    Misbehaviour, Mock, Options, Received, Script, ScriptError, Select, ToolUse, Turn, Usage,
+};

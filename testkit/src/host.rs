@@ -1,6 +1,7 @@
 //! A host for black-box tests: a home, a state directory and a repository of one user, and the programs under test.
 
 mod account;
+mod installed;
 mod leftover;
 mod outcome;
 mod task;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub use account::Account;
+pub use installed::ISSUE;
 pub use leftover::{Leftover, leftovers};
 pub use outcome::{Outcome, StepResult};
 pub use task::{Task, signal};
@@ -119,18 +121,6 @@ impl Host {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Lets the user have the tester's own Rust, which lies in the tester's home.
-    #[must_use]
-    pub fn with_rust(mut self) -> Self {
-        for (name, place) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-            let default = || std::env::var("HOME").map(|home| format!("{home}/{place}"));
-            if let Ok(dir) = std::env::var(name).or_else(|_| default()) {
-                self = self.env(name, &dir);
-            }
-        }
         self
     }
 

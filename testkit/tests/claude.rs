@@ -5,56 +5,35 @@
     reason = "a fixture that cannot be set up ends its test"
 )]
 
-use std::os::unix::fs::symlink;
-
 use serde_json::{Value, json};
 use testkit::anthropic::{Mock, Options, Script, Select, ToolUse, Turn};
-use testkit::host::{Account, Host, Outcome, given, programs};
+use testkit::host::{Account, Host, ISSUE, Outcome, given, programs};
 
 const KEY: &str = "canary-key-5d0a";
-const BUG: &str = include_str!("../../xtask/demo/repo/src/lib.rs");
-const MANIFEST: &str = include_str!("../../xtask/demo/repo/Cargo.toml");
 
 /// Claude Code and a stand-in that says `turns`, on a host with a repository whose test fails.
 struct Stage {
     host: Host,
     mock: Mock,
-    path: String,
 }
 
 impl Stage {
-    fn new(turns: Vec<Turn>) -> Self {
-        let bins = programs();
-        let claude = given("NUCLEUS_TEST_CLAUDE");
-        // Cargo must be readable for whoever runs the task, and the toolchain of root's tests is root's.
-        let account = Account::all()[0];
-        let host = Host::new(&bins, account).with_rust();
-        host.file("sub/Cargo.toml", MANIFEST);
-        host.file("sub/src/lib.rs", BUG);
-        host.file("CLAUDE.md", "Answer briefly.\n");
-        let links = host.place().join("links");
-        std::fs::create_dir(&links).unwrap();
-        symlink(&claude, links.join("claude")).unwrap();
-        let path = format!("{}:{}", links.display(), std::env::var("PATH").unwrap());
+    fn new(account: Account, turns: Vec<Turn>) -> Self {
+        let host = Host::new(&programs(), account)
+            .with_rust()
+            .with_issue()
+            .with_agent("claude", &given("NUCLEUS_TEST_CLAUDE"));
         let script = Script { turns, select: Select::Conversation };
-        let mock =
-            Mock::start(Options { script, record: None, key: Some(KEY.to_owned()) }).unwrap();
-        Self { host, mock, path }
+        let mock = Mock::start(Options { script, key: Some(KEY.to_owned()), ..Options::default() })
+            .unwrap();
+        Self { host, mock }
     }
 
     fn run(&self, extra: &[&str], task: &str) -> Outcome {
         let mut command = self.host.command("nucleus");
-        command.args([
-            "run",
-            "--profile",
-            "fix-issue",
-            "--allow-local-driver",
-            "--agent",
-            "claude",
-        ]);
-        command.args(["--model-upstream", &self.mock.origin()]).args(extra).arg(task);
-        command.env("PATH", &self.path).env("ANTHROPIC_API_KEY", KEY);
-        Outcome::of(&mut command)
+        command.args(["run", "--profile", "fix-issue", "--allow-local-driver"]);
+        command.args(["--agent", "claude", "--model-upstream", &self.mock.origin()]);
+        Outcome::of(command.args(extra).arg(task).env("ANTHROPIC_API_KEY", KEY))
     }
 
     /// What the model got to see of its last tool call.
@@ -76,6 +55,12 @@ fn say(text: &str) -> Turn {
 
 #[test]
 fn claude_code_finishes_a_task_without_any_approval() {
+    for account in Account::all() {
+        finishes(account);
+    }
+}
+
+fn finishes(account: Account) {
     let turns = vec![
         tool("mcp__nucleus__read", json!({"path": "sub/src/lib.rs"})),
         tool(
@@ -85,7 +70,7 @@ fn claude_code_finishes_a_task_without_any_approval() {
         tool("mcp__nucleus__run", json!({"command": "cd sub && cargo test 2>&1 | tail -5"})),
         say("Fixed."),
     ];
-    let stage = Stage::new(turns);
+    let stage = Stage::new(account, turns);
     let outcome = stage.run(&[], "Fix the failing test").expect_code(0);
     assert!(outcome.stdout.contains("Fixed."), "{outcome}");
     assert!(stage.host.read("sub/src/lib.rs").unwrap().contains("age < 12"), "{outcome}");
@@ -100,13 +85,19 @@ fn claude_code_finishes_a_task_without_any_approval() {
 
 #[test]
 fn its_own_shell_finds_no_key_and_changes_nothing() {
+    for account in Account::all() {
+        looks_around(account);
+    }
+}
+
+fn looks_around(account: Account) {
     // The shell is switched on on purpose: what it cannot do is the pod's doing, not a flag's.
     const SHELL: &str = "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; \
         cat ~/.claude.json 2>/dev/null; find / -xdev -newer /proc/1 -type f -size -64k -exec cat {} + 2>/dev/null | strings; \
         echo owned > sub/src/lib.rs; rm -rf sub; mv ../work ../gone; echo made > made.txt; echo the-end";
     let turns =
         vec![tool("Bash", json!({"command": SHELL, "description": "look around"})), say("Over.")];
-    let stage = Stage::new(turns);
+    let stage = Stage::new(account, turns);
     let shell_on = [
         "--agent-arg=--tools",
         "--agent-arg=default",
@@ -121,7 +112,7 @@ fn its_own_shell_finds_no_key_and_changes_nothing() {
         "the placeholder is the control: {seen}"
     );
     assert!(!seen.contains(KEY), "the key is in the pod: {seen}");
-    assert_eq!(stage.host.read("sub/src/lib.rs").as_deref(), Some(BUG), "{outcome}");
+    assert_eq!(stage.host.read("sub/src/lib.rs").as_deref(), Some(ISSUE), "{outcome}");
     assert_eq!(stage.host.read("made.txt"), None);
     assert!(outcome.stderr.contains("none changed"), "{outcome}");
     // The stand-in answers only with the right key, so the gate did put it in.
@@ -140,7 +131,7 @@ fn its_context_file_is_there_and_nothing_else_of_the_repository() {
         tool("Bash", json!({"command": "find . -type f; cat CLAUDE.md", "description": "list"})),
         say("Over."),
     ];
-    let stage = Stage::new(turns);
+    let stage = Stage::new(Account::all()[0], turns);
     let shell_on = [
         "--agent-arg=--tools",
         "--agent-arg=default",
@@ -151,6 +142,43 @@ fn its_context_file_is_there_and_nothing_else_of_the_repository() {
     let seen = stage.last_result();
     assert!(seen.contains("Answer briefly."), "{seen}");
     assert!(!seen.contains("Cargo.toml"), "{seen}");
+}
+
+#[test]
+fn a_conversation_goes_on_where_it_ended() {
+    for account in Account::all() {
+        let stage = Stage::new(account, vec![say("I am Ada."), say("You are back.")]);
+        stage.run(&[], "Who are you?").expect_code(0);
+        let outcome = stage.run(&["--continue"], "And now?").expect_code(0);
+        assert!(outcome.stdout.contains("You are back."), "{outcome}");
+        let heard = stage.mock.requests().last().map(|last| last.body.to_string()).unwrap();
+        assert!(heard.contains("Who are you?") && heard.contains("I am Ada."), "{heard}");
+        // The client's own name of the conversation: the file it keeps it in.
+        let files = stage.host.of_agents("/.claude/projects/", ".jsonl");
+        let id = files[0].file_stem().unwrap().to_string_lossy().into_owned();
+        assert_eq!(files.len(), 1, "{files:?}");
+        let outcome = stage.run(&["--resume", &id], "Once more?").expect_code(0);
+        assert!(outcome.stdout.contains("done"), "{outcome}");
+        let heard = stage.mock.requests().last().map(|last| last.body.to_string()).unwrap();
+        assert!(heard.contains("And now?") && heard.contains("You are back."), "{heard}");
+        let fresh = stage.run(&[], "Who are you?").expect_code(0);
+        assert!(fresh.stdout.contains("I am Ada."), "a new task begins anew: {fresh}");
+        let unknown = stage.run(&["--resume", "5c0ffee5-0000-4000-8000-000000000000"], "Hm?");
+        assert_ne!(unknown.code, Some(0), "{unknown}");
+    }
+}
+
+#[test]
+fn what_of_its_own_setup_is_left_behind_is_named() {
+    let stage = Stage::new(Account::all()[0], vec![say("Over.")]);
+    let servers =
+        |name: &str| format!("{{\"mcpServers\": {{\"{name}\": {{\"command\": \"x\"}}}}}}");
+    stage.host.file(".mcp.json", servers("of-the-project"));
+    stage.host.put(&stage.host.home(), ".claude.json", servers("of-the-user").as_bytes());
+    let outcome = stage.run(&[], "Look").expect_code(0);
+    for name in ["of-the-project", "of-the-user"] {
+        assert!(outcome.stderr.contains(&format!("MCP server {name} ")), "{outcome}");
+    }
 }
 
 fn header<'a>(

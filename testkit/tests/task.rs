@@ -10,13 +10,19 @@
 
 #[path = "task/approval.rs"]
 mod approval;
+#[path = "task/changes.rs"]
+mod changes;
 #[path = "task/conflict.rs"]
 mod conflict;
 #[path = "task/ending.rs"]
 mod ending;
+#[path = "task/kept.rs"]
+mod kept;
 #[path = "task/meeting.rs"]
 mod meeting;
 #[path = "task/review.rs"]
 mod review;
 #[path = "task/toolchain.rs"]
 mod toolchain;
+#[path = "task/undo.rs"]
+mod undo;

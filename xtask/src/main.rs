@@ -1,8 +1,8 @@
 //! Developer tasks: `cargo xtask demo | test | bench`.
 
+mod agents;
 mod bench;
 mod cargo;
-mod claude;
 mod demo;
 mod need;
 mod suite;

@@ -51,19 +51,12 @@ pub(crate) const PYTHON: Need = Need {
     present: || on_path("python3"),
     install: Install::Debian(&["python3"]),
 };
-/// npm: fetches Claude Code.
+/// npm: fetches the agents; Node runs one of them.
 pub(crate) const NPM: Need = Need {
     name: "npm",
-    why: "fetches the pinned Claude Code",
+    why: "fetches the pinned agents",
     present: || on_path("npm"),
     install: Install::Debian(&["npm"]),
-};
-/// Chromium: shows the pages that `nucleus report` writes.
-pub(crate) const CHROMIUM: Need = Need {
-    name: "chromium",
-    why: "shows the pages that `nucleus report` writes",
-    present: || on_path("chromium"),
-    install: Install::Debian(&["chromium"]),
 };
 /// bubblewrap: a floor of the benchmarks.
 pub(crate) const BWRAP: Need = Need {

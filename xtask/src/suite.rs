@@ -10,8 +10,8 @@ use crate::need;
 const BINS: &str = "NUCLEUS_TEST_BINS";
 /// Where they find the builds whose layers can be switched off.
 const WEAKENED_BINS: &str = "NUCLEUS_TEST_WEAKENED_BINS";
-/// Where they find Claude Code.
-const CLAUDE: &str = "NUCLEUS_TEST_CLAUDE";
+/// Where they find an agent; its name follows.
+const AGENT: &str = "NUCLEUS_TEST_";
 /// File they append the name of every skipped test to.
 const SKIPPED: &str = "NUCLEUS_TEST_SKIPPED";
 /// Tests that may be skipped, one name a line: the committed list.
@@ -23,7 +23,7 @@ const SWITCH: &[u8] = b"NUCLEUS_WEAKEN";
 /// Programs that ship.
 const SHIPPED: [&str; 4] = ["nucleus", "nucleus-tool-proxy", "nucleus-mcp", "nucleus-audit"];
 /// The suites of the testkit that need no agent from a registry.
-const SUITES: [&str; 7] = ["catalogue", "faults", "task", "jobs", "report", "refusals", "readme"];
+const SUITES: [&str; 6] = ["catalogue", "faults", "task", "jobs", "refusals", "readme"];
 /// The one that takes real minutes and hardly any processor: it runs beside the others.
 const BESIDE: &str = "patience";
 
@@ -69,9 +69,10 @@ pub(crate) fn walls() -> Result<(), String> {
     })
 }
 
-/// Runs the suite with the real agent.
-pub(crate) fn claude(bins: &Path, program: &Path) -> Result<(), String> {
-    need::run(black_box("claude", "--test-threads=1").env(BINS, bins).env(CLAUDE, program))
+/// Runs the suite of a real agent, which is in this file.
+pub(crate) fn agent(name: &str, bins: &Path, program: &Path) -> Result<(), String> {
+    let variable = format!("{AGENT}{}", name.to_uppercase());
+    need::run(black_box(name, "--test-threads=1").env(BINS, bins).env(variable, program))
 }
 
 /// Shows that the switches are in the weakened builds and not in the others.

@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use crate::Options;
 use crate::cargo::{Profile, build, build_weakened, cargo, target_dir};
-use crate::need::{self, CARGO_DENY, CC, CHROMIUM, GIT, NPM, PYTHON, SETPRIV};
-use crate::{claude, suite};
+use crate::need::{self, CARGO_DENY, CC, GIT, NPM, PYTHON, SETPRIV};
+use crate::{agents, suite};
 
 /// One step: its name and what it does.
 type Step = (&'static str, fn() -> Result<(), String>);
 
 const QUICK: [Step; 1] = [("unit tests", unit)];
-const ALL: [Step; 10] = [
+const ALL: [Step; 11] = [
     ("format", format),
     ("lints", lints),
     ("unit, property, compile-fail and tidy tests", unit),
@@ -21,7 +21,8 @@ const ALL: [Step; 10] = [
     ("walls and tools with single layers switched off", suite::walls),
     ("black-box suites and their controls", black_box),
     ("shipped programs lack the test switches", shipped),
-    ("real Claude Code end to end", real_agent),
+    ("real Claude Code end to end", || agent("claude")),
+    ("real OpenCode end to end", || agent("opencode")),
 ];
 
 /// Runs the steps; all of them, even after a failure, so that one run shows everything.
@@ -50,7 +51,7 @@ pub(crate) fn run(options: Options) -> Result<(), String> {
         need::ensure(&[CC], options)?;
         return run_all(&QUICK);
     }
-    need::ensure(&[CC, GIT, SETPRIV, PYTHON, NPM, CHROMIUM, CARGO_DENY], options)?;
+    need::ensure(&[CC, GIT, SETPRIV, PYTHON, NPM, CARGO_DENY], options)?;
     run_all(&ALL)
 }
 
@@ -122,6 +123,8 @@ fn shipped() -> Result<(), String> {
     suite::lacks_switches(&build(Profile::Debug)?, &build_weakened()?)
 }
 
-fn real_agent() -> Result<(), String> {
-    suite::claude(&build(Profile::Debug)?, &claude::ensure()?)
+fn agent(name: &str) -> Result<(), String> {
+    let pinned = agents::ALL.iter().find(|agent| agent.name == name);
+    let pinned = pinned.ok_or_else(|| format!("no agent {name} is pinned"))?;
+    suite::agent(name, &build(Profile::Debug)?, &agents::ensure(pinned)?)
 }

@@ -1,12 +1,21 @@
 //! The command line as typed. What it means is resolved in the file of each subcommand.
 
+mod kept;
+mod mcp;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use kept::{
+    ChangesArgs, Colour, ConfigCommand, GcArgs, LogsArgs, ManArgs, PsArgs, UndoArgs,
+};
 use nucleus_wire::control::Publish;
 
 use crate::provider::Provider;
+
+pub(crate) use mcp::{Client, McpArgs, McpCommand, McpConfigArgs, McpServeArgs};
 
 /// Exit codes, shown by `nucleus --help` and in the README.
 const EXIT_CODES: &str = "\
@@ -15,7 +24,7 @@ Exit codes:
   65   a policy or configuration file is bad
   69   this host cannot hold what is asked, or the local driver was not accepted
   70   a defect of Nucleus
-  74   no space, IO error, unwritable log, or a log that does not verify
+  74   no space, IO error or unwritable log
   77   the envelope refused the task
   124  the task ran out of time; the session is kept
   130  interrupted; the session is kept
@@ -29,6 +38,9 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Colour output: auto (on a terminal, unless NO_COLOR is set), always or never.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<Colour>,
 }
 
 impl Command {
@@ -39,8 +51,17 @@ impl Command {
             Self::Profiles(args) => args.json,
             Self::Apply(args) | Self::Discard(args) => args.json,
             Self::Review(args) => args.session.json,
-            Self::Replay(args) => args.json,
-            Self::Report(_) | Self::Completions { .. } => false,
+            Self::Undo(args) => args.json,
+            Self::Ps(args) => args.json,
+            Self::Changes(args) => args.json,
+            Self::Gc(args) => args.json,
+            Self::Config(
+                ConfigCommand::Show { json }
+                | ConfigCommand::Path { json }
+                | ConfigCommand::Check { json },
+            ) => *json,
+            // The log's own lines are all that a reader of `logs --json` gets.
+            Self::Logs(_) | Self::Mcp(_) | Self::Completions { .. } | Self::Man(_) => false,
         }
     }
 }
@@ -50,6 +71,8 @@ impl Command {
 pub(crate) enum Command {
     /// Run an agent on a task, or one command, inside the envelope.
     Run(Box<RunArgs>),
+    /// Offer the tools to an MCP client outside of any sandbox.
+    Mcp(Box<McpArgs>),
     /// List the permission profiles.
     Profiles(ProfilesArgs),
     /// Write an ended or interrupted session's changes to the workspace.
@@ -58,10 +81,21 @@ pub(crate) enum Command {
     Review(ReviewArgs),
     /// Throw a session's changes away.
     Discard(SessionArgs),
-    /// Show call by call what happened in a session, from its verified log.
-    Replay(ReplayArgs),
-    /// Write a session's record as one page: timeline, verdicts, changes, budget, verification.
-    Report(ReportArgs),
+    /// Take back what a session applied.
+    Undo(UndoArgs),
+    /// Show what a running or kept session has changed.
+    Changes(ChangesArgs),
+    /// List running and kept sessions.
+    Ps(PsArgs),
+    /// Show a session's audit log.
+    Logs(LogsArgs),
+    /// Remove settled sessions, caches and homes that nobody uses.
+    Gc(GcArgs),
+    /// Show and check the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print or write manual pages.
+    Man(ManArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -200,47 +234,4 @@ pub(crate) struct ReviewArgs {
     /// Drop this held path (may be given more than once).
     #[arg(long, value_name = "PATH")]
     pub reject: Vec<String>,
-}
-
-/// `nucleus replay`.
-#[derive(Debug, Args)]
-pub(crate) struct ReplayArgs {
-    /// Session id, or an unambiguous beginning of it; the newest of this workspace when absent.
-    pub session: Option<String>,
-    /// Show only what ended like this (may be given more than once).
-    #[arg(long, value_enum, value_name = "VERDICT")]
-    pub only: Vec<Only>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// How a step ended, for `nucleus replay --only`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Only {
-    /// Let through by the envelope, and done.
-    Allowed,
-    /// Let through by a person's word, and done.
-    Approved,
-    /// Refused.
-    Denied,
-    /// Failed.
-    Failed,
-    /// A person was asked.
-    Waiting,
-    /// Without an outcome.
-    Unfinished,
-}
-
-/// `nucleus report`.
-#[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
-    /// Session id, or an unambiguous beginning of it; the newest of this workspace when absent.
-    pub session: Option<String>,
-    /// As one self-contained HTML page.
-    #[arg(long, required = true)]
-    pub html: bool,
-    /// Write to this file (`-`: standard output); `report.html` in the session's directory when absent.
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }

@@ -29,11 +29,16 @@ You get   an agent that reaches this workspace and its model, and nothing else o
 You lose  a second kernel: the agent runs on this one, so a hole in the kernel
           would let it out. A microVM would still hold then.";
 
-/// The command line as typed, with the flag right behind `run`.
+/// The command line as typed, with the flag right behind the subcommand that takes it.
 fn once(words: &[String]) -> String {
-    let mut line = vec!["nucleus run --allow-local-driver".to_owned()];
-    // Whatever stands before `run` is this program's own name.
-    line.extend(words.iter().skip_while(|word| *word != "run").skip(1).map(|word| quote(word)));
+    // Whatever stands first is this program's own name.
+    let typed = words.get(1..).unwrap_or_default();
+    let behind =
+        typed.iter().position(|word| word == "run" || word == "serve").map_or(0, |at| at + 1);
+    let mut line = vec!["nucleus".to_owned()];
+    line.extend(typed.iter().take(behind).map(|word| quote(word)));
+    line.push("--allow-local-driver".to_owned());
+    line.extend(typed.iter().skip(behind).map(|word| quote(word)));
     line.join(" ")
 }
 
@@ -59,5 +64,7 @@ mod tests {
             once(&words),
             r"nucleus run --allow-local-driver --profile fix-issue 'Fix it, don'\''t wait'"
         );
+        let words = ["nucleus", "mcp", "serve", "--profile", "read-only"].map(str::to_owned);
+        assert_eq!(once(&words), "nucleus mcp serve --allow-local-driver --profile read-only");
     }
 }

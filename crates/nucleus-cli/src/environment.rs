@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use nucleus_wire::config::Colour;
+
 use crate::failure::CliFailure;
+use crate::settings;
 
 /// Variables the proxy may see to find toolchains and trust roots. Values stay on the host side.
 const HOST_NAMES: [&str; 14] = [
@@ -27,6 +30,10 @@ const HOST_NAMES: [&str; 14] = [
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     vars: BTreeMap<String, String>,
+    /// What the command line or the configuration says of colours.
+    colour: Option<Colour>,
+    /// The command line says it, not the configuration.
+    asked: bool,
 }
 
 impl Environment {
@@ -35,7 +42,26 @@ impl Environment {
         let vars = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self { vars }
+        Self { vars, colour: None, asked: false }
+    }
+
+    /// With what the command line says of colours; else the user's configuration, where it can be read.
+    pub(crate) fn with_colour(mut self, colour: Option<Colour>) -> Self {
+        self.colour = colour.or_else(|| settings::colour(&self));
+        self.asked = colour.is_some();
+        self
+    }
+
+    /// Whether to colour output: the command line wins, then NO_COLOR (no-color.org), then the configuration.
+    pub(crate) fn colours(&self, terminal: bool) -> bool {
+        let forbidden = self.get("NO_COLOR").is_some() && !self.asked;
+        match self.colour {
+            Some(Colour::Never) => false,
+            Some(Colour::Always) => !forbidden,
+            Some(Colour::Auto) | None => {
+                terminal && self.get("NO_COLOR").is_none() && self.get("TERM") != Some("dumb")
+            }
+        }
     }
 
     /// A variable that is set and not empty.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub(crate) struct EventLoop {
     asked: Option<String>,
     kept: Kept,
     interrupts: u32,
+    /// The payload's own connection: closing it ends the task in order.
+    client: Option<UnixStream>,
     reader_gone: bool,
     sender: Sender<Event>,
     events: Receiver<Event>,
@@ -113,10 +116,17 @@ impl EventLoop {
             asked: None,
             kept: Kept::default(),
             interrupts: 0,
+            client: None,
             reader_gone: false,
             sender,
             events,
         })
+    }
+
+    /// The payload is behind this connection: the first signal closes it, which ends the task in order.
+    pub(crate) fn ending_with(mut self, client: UnixStream) -> Self {
+        self.client = Some(client);
+        self
     }
 
     /// Runs the task to its end.
@@ -287,7 +297,10 @@ impl EventLoop {
 
     fn interrupt(&mut self) {
         self.interrupts = self.interrupts.saturating_add(1);
-        let text = if self.interrupts == 1 {
+        let text = if let Some(client) = self.client.take() {
+            let _closed = client.shutdown(std::net::Shutdown::Both);
+            "stopping: the client's door is closed, changes are written (again to kill at once)"
+        } else if self.interrupts == 1 {
             let _gone = self.proxy.send(&ToProxy::Interrupt);
             "stopping: ending the agent, keeping its changes in the session (again to kill at once)"
         } else {

@@ -63,6 +63,11 @@ impl CliFailure {
         (!self.told).then(|| serde_json::to_string(&FromProxy::Failed(failure)).ok()).flatten()
     }
 
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The process exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         self.class.exit_code()

@@ -1,24 +1,31 @@
 //! `nucleus`: run agents inside an enforced envelope. Wiring only; one file per subcommand.
 
 mod agent;
+mod amount;
 mod args;
+mod changes;
+mod configuration;
 mod consent;
 mod environment;
 mod events;
 mod failure;
+mod gc;
+mod logs;
+mod manual;
+mod mcp;
+mod page;
 mod profiles;
 mod prompt;
 mod provider;
 mod proxy;
-mod record;
-mod replay;
-mod report;
+mod ps;
 mod run;
 mod screen;
 mod sessions;
 mod settings;
 mod shell;
 mod state;
+mod undo;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -42,7 +49,7 @@ fn main() -> ExitCode {
             return if wrong_use { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let env = Environment::read();
+    let env = Environment::read().with_colour(cli.color.map(Into::into));
     let json = cli.command.wants_json();
     match dispatch(cli.command, &env) {
         Ok(code) => ExitCode::from(code),
@@ -61,11 +68,17 @@ fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
     match command {
         Command::Run(args) => run::run(*args, env),
         Command::Profiles(args) => profiles::run(&args),
+        Command::Mcp(args) => mcp::run(*args, env),
         Command::Apply(args) => sessions::apply(&args, env),
         Command::Review(args) => sessions::review(&args, env),
         Command::Discard(args) => sessions::discard(&args, env),
-        Command::Replay(args) => replay::run(&args, env),
-        Command::Report(args) => report::run(&args, env),
+        Command::Undo(args) => undo::run(&args, env),
+        Command::Changes(args) => changes::run(&args, env),
+        Command::Ps(args) => ps::run(&args, env),
+        Command::Logs(args) => logs::run(&args, env),
+        Command::Gc(args) => gc::run(&args, env),
+        Command::Config(command) => configuration::run(&command, env),
+        Command::Man(args) => manual::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nucleus", &mut script);

@@ -24,8 +24,13 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts the proxy in a process group of its own (a Ctrl-C at the terminal is this command's to handle),
-    /// with an empty environment, the control socket and, when there is one, the model key's descriptor.
-    pub(crate) fn start(program: &Path, model_key: Option<OwnedFd>) -> Result<Self, CliFailure> {
+    /// with an empty environment, the control socket and, when there are such, the descriptors of the model key and of
+    /// the connection of a client.
+    pub(crate) fn start(
+        program: &Path,
+        model_key: Option<OwnedFd>,
+        client: Option<OwnedFd>,
+    ) -> Result<Self, CliFailure> {
         let failed = |error: std::io::Error| {
             CliFailure::unavailable(format!("cannot start {}: {error}", program.display()))
         };
@@ -39,9 +44,10 @@ impl Proxy {
         }
         inherit(&theirs).map_err(failed)?;
         command.arg("--control-fd").arg(theirs.as_raw_fd().to_string());
-        if let Some(key) = &model_key {
-            inherit(key).map_err(failed)?;
-            command.arg("--model-key-fd").arg(key.as_raw_fd().to_string());
+        for (flag, fd) in [("--model-key-fd", &model_key), ("--client-fd", &client)] {
+            let Some(fd) = fd else { continue };
+            inherit(fd).map_err(failed)?;
+            command.arg(flag).arg(fd.as_raw_fd().to_string());
         }
         let child = command.spawn().map_err(failed)?;
         Ok(Self { child, control: ours })

@@ -16,6 +16,7 @@ use crate::consent;
 use crate::environment::Environment;
 use crate::events::{EventLoop, Output};
 use crate::failure::CliFailure;
+use crate::gc;
 use crate::prompt::Prompt;
 use crate::provider;
 use crate::proxy::{self, Proxy};
@@ -38,7 +39,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let workspace = workspace(args.workspace.as_deref())?;
     let prompt = if args.json { None } else { Prompt::open() };
     let payload = payload(&args, env, &config)?;
-    let policy = policy(&args, &config)?;
+    let policy = policy(args.profile.as_deref(), args.config.as_deref(), &config)?;
     let (model, key) = model(&args, env, &config, &state)?;
     let spec = TaskSpec {
         session: new_session_id()?,
@@ -48,7 +49,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
         payload,
         policy,
         ceilings: admin_text.into_iter().collect(),
-        allow_local_driver: allow_local(&args, &config, &admin, &state)?,
+        allow_local_driver: allow_local(args.allow_local_driver, &config, &admin, &state)?,
         review: args.review,
         approvals: approvals(&config, prompt.is_some()),
         model,
@@ -59,21 +60,27 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     };
     let program = proxy::companion(&spec.bin_dir, "nucleus-tool-proxy")?;
     proxy::companion(&spec.bin_dir, "nucleus-mcp")?;
+    let quiet = args.quiet || config.quiet == Some(true);
     let output = if args.json {
         Output::Json
     } else {
-        Output::Screen(Screen::new(
-            if args.quiet { Verbosity::Quiet } else { Verbosity::Normal },
-            env,
-        ))
+        Output::Screen(Screen::new(if quiet { Verbosity::Quiet } else { Verbosity::Normal }, env))
     };
-    let proxy = Proxy::start(&program, key)?;
-    let summary = EventLoop::new(proxy, output, prompt)?.run(ToProxy::Start(Box::new(spec)))?;
+    let room = gc::beside(&state, &config);
+    let proxy = Proxy::start(&program, key, None)?;
+    let result = EventLoop::new(proxy, output, prompt)?.run(ToProxy::Start(Box::new(spec)));
+    if let Some(text) = room.and_then(|room| room.join().ok().flatten())
+        && !args.json
+        && !quiet
+    {
+        Screen::new(Verbosity::Normal, env).say(&format!("  note      {text}"));
+    }
+    let summary = result?;
     Ok(exit_code(&summary))
 }
 
 /// The payload's own code, or what ended it.
-fn exit_code(summary: &Summary) -> u8 {
+pub(crate) fn exit_code(summary: &Summary) -> u8 {
     match (summary.ending.as_str(), summary.exit_code) {
         ("interrupted", _) => FailureClass::Interrupted.exit_code(),
         ("timed_out", _) => 124,
@@ -84,7 +91,7 @@ fn exit_code(summary: &Summary) -> u8 {
 
 /// The directory as named. Links on the way to it are resolved as the system resolves them; that its own name is no link
 /// is for the enforcement side to see.
-fn workspace(named: Option<&Path>) -> Result<PathBuf, CliFailure> {
+pub(crate) fn workspace(named: Option<&Path>) -> Result<PathBuf, CliFailure> {
     let Some(dir) = named else {
         // The kernel's own answer: no link in it, whatever PWD says.
         return std::env::current_dir()
@@ -147,8 +154,13 @@ fn word(flag: &str, text: &str) -> Result<String, CliFailure> {
         .hint("letters, digits and - _ . : / @, and no - at its beginning"))
 }
 
-fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
-    if let Some(path) = &args.config {
+/// The policy named on the command line or in the configuration.
+pub(crate) fn policy(
+    profile: Option<&str>,
+    file: Option<&Path>,
+    config: &Config,
+) -> Result<PolicySource, CliFailure> {
+    if let Some(path) = file {
         let remedy =
             "name a permissions.toml, or choose a profile: --profile NAME (see `nucleus profiles`)";
         let bytes = read_start(path, POLICY_BYTES_READ).map_err(|failure| failure.hint(remedy))?;
@@ -164,9 +176,8 @@ fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
             text,
         }));
     }
-    let name = args
-        .profile
-        .clone()
+    let name = profile
+        .map(str::to_owned)
         .or_else(|| config.default_profile.clone())
         .unwrap_or_else(|| profile::DEFAULT_PROFILE.to_owned());
     if profile::by_name(&name).is_none() {
@@ -179,13 +190,14 @@ fn policy(args: &RunArgs, config: &Config) -> Result<PolicySource, CliFailure> {
     Ok(PolicySource::Profile { name })
 }
 
-fn allow_local(
-    args: &RunArgs,
+/// Whether the user accepted the local driver.
+pub(crate) fn allow_local(
+    asked: bool,
     config: &Config,
     admin: &AdminConfig,
     state: &State,
 ) -> Result<bool, CliFailure> {
-    let asked = args.allow_local_driver || config.allow_local_driver == Some(true);
+    let asked = asked || config.allow_local_driver == Some(true);
     if asked && admin.forbid.local_driver {
         return Err(CliFailure::isolation(
             "the administrator of this machine forbids the local driver",

@@ -44,11 +44,11 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// A screen on standard error; colour only on a terminal without `NO_COLOR` (no-color.org).
+    /// A screen on standard error; colour as [`Environment::colours`] says.
     pub(crate) fn new(verbosity: Verbosity, env: &Environment) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let moves = terminal && env.get("TERM") != Some("dumb");
-        let colour = moves && env.get("NO_COLOR").is_none();
+        let colour = env.colours(terminal);
         let columns = rustix::termios::tcgetwinsize(std::io::stderr())
             .ok()
             .map(|size| usize::from(size.ws_col))

@@ -1,7 +1,5 @@
 //! `nucleus apply`, `nucleus review` and `nucleus discard`: what becomes of a session's changes.
 
-use std::io::Write;
-
 use nucleus_sandbox::Withhold;
 use nucleus_sandbox::workspace::review::{self, Diff, ReviewItem};
 use nucleus_sandbox::workspace::{self, ApplyOptions, ApplyReport, Lock, Session, Status};
@@ -11,6 +9,7 @@ use serde_json::json;
 use crate::args::{ReviewArgs, SessionArgs};
 use crate::environment::Environment;
 use crate::failure::CliFailure;
+use crate::page::print;
 use crate::state::State;
 
 /// `nucleus apply`.
@@ -54,7 +53,7 @@ pub(crate) fn discard(args: &SessionArgs, env: &Environment) -> Result<u8, CliFa
     let (mut session, lock) = open(args, env)?;
     workspace::discard(&mut session, &lock).map_err(|error| failed(&error))?;
     let id = session.id().to_owned();
-    print(if args.json {
+    print(&if args.json {
         format!("{}\n", json!({"session": id, "status": "discarded"}))
     } else {
         format!("{id} discarded\n")
@@ -68,7 +67,7 @@ fn list(env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
     let mut rows = Vec::new();
     for session in workspace::list(&state.dir).map_err(|error| failed(&error))? {
         match session {
-            Ok(session) if matches!(session.status(), Status::Applied | Status::Discarded) => {}
+            Ok(session) if session.status().is_settled() => {}
             Ok(session) => {
                 // A task that died left `running` behind; only a lock that is held says that one runs.
                 let status = match session.status() {
@@ -84,7 +83,9 @@ fn list(env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
                 ));
             }
             // A damaged session must not hide the others.
-            Err(error) => print(format!("! {}\n", escape(&error.to_string()))),
+            Err(error) => {
+                print(&format!("! {}\n", escape(&error.to_string())));
+            }
         }
     }
     if as_json {
@@ -92,36 +93,48 @@ fn list(env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
             .iter()
             .map(|(id, status, workspace, task)| json!({"session": id, "status": status, "workspace": workspace, "task": task}))
             .collect();
-        print(format!("{:#}\n", json!({ "sessions": rows })));
+        print(&format!("{:#}\n", json!({ "sessions": rows })));
         return Ok(0);
     }
     if rows.is_empty() {
-        print("nothing waits\n".to_owned());
+        print("nothing waits\n");
     }
     for (id, status, workspace, task) in rows {
         let workspace = escape(&workspace.display().to_string());
-        print(format!("{id}  {status:<11}  {workspace}  {}\n", escape_short(&task, 60)));
+        print(&format!("{id}  {status:<11}  {workspace}  {}\n", escape_short(&task, 60)));
     }
     Ok(0)
 }
 
 fn open(args: &SessionArgs, env: &Environment) -> Result<(Session, Lock), CliFailure> {
     let state = State::open(env)?;
-    let session = match &args.session {
-        Some(id) => workspace::find(&state.dir, id).map_err(|error| failed(&error))?,
-        None => {
-            let here = std::env::current_dir()
-                .map_err(|error| CliFailure::usage(format!("the current directory: {error}")))?;
-            workspace::latest(&state.dir, &here).map_err(|error| failed(&error))?.ok_or_else(
-                || {
-                    CliFailure::usage(format!("no session of {} is known", here.display()))
-                        .hint("name one, or go to the directory the task worked on")
-                },
-            )?
-        }
-    };
+    let waits = |session: &Session| !session.status().is_settled();
+    let session = pick(&state, args.session.as_deref(), "is known", waits)?;
     let lock = session.lock().map_err(|error| failed(&error))?;
     Ok((session, lock))
+}
+
+/// The session named, or the newest of the workspace one stands in that `fits`; `what` says what none of them does.
+pub(crate) fn pick(
+    state: &State,
+    named: Option<&str>,
+    what: &str,
+    fits: impl Fn(&Session) -> bool,
+) -> Result<Session, CliFailure> {
+    if let Some(id) = named {
+        return workspace::find(&state.dir, id).map_err(|error| failed(&error));
+    }
+    let here = std::env::current_dir()
+        .map_err(|error| CliFailure::usage(format!("the current directory: {error}")))?;
+    // A task that was started further down worked on the whole repository.
+    for dir in here.ancestors() {
+        let found = workspace::newest(&state.dir, dir, &fits).map_err(|error| failed(&error))?;
+        if let Some(session) = found {
+            return Ok(session);
+        }
+    }
+    Err(CliFailure::usage(format!("no session of {} {what}", here.display()))
+        .hint("name one, or go to the directory the task worked on"))
 }
 
 fn carry(session: &mut Session, lock: &Lock, review: bool) -> Result<ApplyReport, CliFailure> {
@@ -161,16 +174,16 @@ fn show_items(session: &Session, items: &[ReviewItem], as_json: bool) -> Result<
                        "acceptable": item.refusal.is_none(), "files": item.files()})
             })
             .collect();
-        print(format!("{:#}\n", json!({"session": session.id(), "items": list})));
+        print(&format!("{:#}\n", json!({"session": session.id(), "items": list})));
         return Ok(0);
     }
     if items.is_empty() {
-        print(format!("{}: nothing is held\n", session.id()));
+        print(&format!("{}: nothing is held\n", session.id()));
         return Ok(0);
     }
     for item in items {
         let conflict = if item.conflict { " (in conflict)" } else { "" };
-        print(format!(
+        print(&format!(
             "{} {}{conflict}: {}\n",
             item.kind.word(),
             escape(&item.path.to_string()),
@@ -182,10 +195,10 @@ fn show_items(session: &Session, items: &[ReviewItem], as_json: bool) -> Result<
             _ => String::new(),
         };
         for line in escape_block(&text).lines() {
-            print(format!("  {line}\n"));
+            print(&format!("  {line}\n"));
         }
     }
-    print(format!(
+    print(&format!(
         "\naccept or reject by path: nucleus review {} --accept PATH --reject PATH\n",
         session.id()
     ));
@@ -213,30 +226,27 @@ fn show_report(session: &Session, report: &ApplyReport, as_json: bool) {
         };
         let value = json!({"session": session.id(), "status": session.status().to_string(), "applied": list(&applied),
                            "held": list(&held), "conflicts": list(&conflicts)});
-        return print(format!("{value:#}\n"));
+        print(&format!("{value:#}\n"));
+        return;
     }
     for (title, rows) in [("changed", &applied), ("held", &held), ("in conflict", &conflicts)] {
         for (kind, path, reason) in rows {
             let reason = reason.as_ref().map(|r| format!(" ({})", escape(r))).unwrap_or_default();
-            print(format!("{title}: {kind} {}{reason}\n", escape(path)));
+            print(&format!("{title}: {kind} {}{reason}\n", escape(path)));
         }
     }
-    print(format!("{}: {}\n", session.id(), session.status()));
+    print(&format!("{}: {}\n", session.id(), session.status()));
 }
 
-fn failed(error: &workspace::WorkspaceError) -> CliFailure {
+pub(crate) fn failed(error: &workspace::WorkspaceError) -> CliFailure {
     use workspace::WorkspaceError as Error;
     match error {
         Error::UnknownSession { .. }
         | Error::AmbiguousSession { .. }
         | Error::BadSessionId { .. }
         | Error::Running { .. }
+        | Error::NothingApplied { .. }
         | Error::Over { .. } => CliFailure::usage(error.to_string()),
         _ => CliFailure::unavailable(error.to_string()),
     }
-}
-
-fn print(text: String) {
-    // A reader that closed the pipe has seen enough.
-    let _gone = std::io::stdout().lock().write_all(text.as_bytes());
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nucleus_wire::config::{AdminConfig, Config};
+use nucleus_wire::config::{AdminConfig, Colour, Config};
 use nucleus_wire::control::PolicyText;
 
 use crate::environment::Environment;
@@ -24,6 +24,13 @@ pub(crate) fn user(state: &State) -> Result<Config, CliFailure> {
             .map_err(|errors| CliFailure::policy(errors.to_string())),
         None => Ok(Config::default()),
     }
+}
+
+/// What the user's file says of colours. A file that is wrong is told by whoever needs all of it.
+pub(crate) fn colour(env: &Environment) -> Option<Colour> {
+    let path = crate::state::user_config(env).ok()?;
+    let text = read(&path).ok()??;
+    Config::parse(&path.display().to_string(), &text).ok()?.colour
 }
 
 /// The administrator's settings, and their text for the proxy, which judges by it itself.

@@ -23,14 +23,18 @@ impl State {
     ///
     /// Refuses a state directory that is not this user's or that others can write.
     pub(crate) fn open(env: &Environment) -> Result<Self, CliFailure> {
+        let state = Self::locate(env)?;
+        create_private(&state.dir)?;
+        Ok(state)
+    }
+
+    /// The same, without making or looking at anything.
+    pub(crate) fn locate(env: &Environment) -> Result<Self, CliFailure> {
         let home = env.home()?;
         let state_root = env.xdg("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
-        let config_root = env.xdg("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
-        let dir = state_root.join("nucleus");
-        create_private(&dir)?;
         Ok(Self {
-            dir,
-            user_config: config_root.join("nucleus/config.toml"),
+            dir: state_root.join("nucleus"),
+            user_config: user_config(env)?,
             admin_config: PathBuf::from("/etc/nucleus/config.toml"),
         })
     }
@@ -42,6 +46,13 @@ impl State {
         paths.extend(self.admin_config.parent().map(Path::to_path_buf));
         paths
     }
+}
+
+/// The user's configuration file.
+pub(crate) fn user_config(env: &Environment) -> Result<PathBuf, CliFailure> {
+    let home = env.home()?;
+    let root = env.xdg("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
+    Ok(root.join("nucleus/config.toml"))
 }
 
 /// A new session id: UTC time to the second and four random characters.

@@ -26,12 +26,20 @@ fn help_texts() {
     for args in [
         &["--help"][..],
         &["run", "--help"],
+        &["mcp", "--help"],
+        &["mcp", "serve", "--help"],
+        &["mcp", "config", "--help"],
         &["profiles", "--help"],
         &["apply", "--help"],
         &["review", "--help"],
         &["discard", "--help"],
-        &["replay", "--help"],
-        &["report", "--help"],
+        &["undo", "--help"],
+        &["changes", "--help"],
+        &["ps", "--help"],
+        &["logs", "--help"],
+        &["gc", "--help"],
+        &["config", "--help"],
+        &["man", "--help"],
         &["completions", "--help"],
     ] {
         all.push_str(&format!("$ nucleus {}\n{}\n", args.join(" "), text(args)));

@@ -36,6 +36,14 @@ pub enum ConfigError {
     /// A provider other than loopback needs a key.
     #[error("the model provider needs a key, and none was given")]
     NoKey,
+    /// No such provider.
+    #[error(
+        "there is no model provider {name:?}; known are anthropic, openai, openai-chat and gemini"
+    )]
+    Provider {
+        /// The name given.
+        name: String,
+    },
     /// Data that come with this version are unsound; a test holds that they are not.
     #[error("the gate's data file is unsound: {0}")]
     Data(String),

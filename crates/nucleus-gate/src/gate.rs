@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use crate::anthropic::{Anthropic, Fields, Prepared, Route};
+use crate::adapter::{Adapter, Fields, Found, Prepared};
 use crate::error::{ConfigError, UpstreamError};
 use crate::escape::shown;
 use crate::ledger::{Admission, Denial, Ledger, Note};
@@ -31,16 +31,20 @@ use crate::limits::{
 };
 use crate::origin::Origin;
 use crate::price::PriceTable;
+use crate::provider::Provider;
 use crate::proxy::ProxyRules;
 use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::upstream::{Roots, Upstream};
+use crate::usage::Bounds;
 use answer::GateBody;
-use booking::Booking;
+use booking::{Booking, Terms};
 
 /// What a gate is made of.
 #[non_exhaustive]
 pub struct GateConfig {
+    /// Whose API is served.
+    pub provider: Provider,
     /// Where calls go.
     pub origin: Origin,
     /// The host's key; `None` only for an upstream on this machine.
@@ -54,10 +58,18 @@ pub struct GateConfig {
 }
 
 impl GateConfig {
-    /// A gate to `origin`, without a proxy.
+    /// A gate for Anthropic's API at `origin`, without a proxy.
     #[must_use]
     pub fn new(origin: Origin, key: Option<Secret>, prices: PriceTable, roots: Roots) -> Self {
-        Self { origin, key, prices, proxy: ProxyRules::none(), roots }
+        let provider = Provider::Anthropic;
+        Self { provider, origin, key, prices, proxy: ProxyRules::none(), roots }
+    }
+
+    /// The same for another provider's API.
+    #[must_use]
+    pub fn for_provider(mut self, provider: Provider) -> Self {
+        self.provider = provider;
+        self
     }
 
     /// The same, through the host's proxy where its rules say so.
@@ -70,7 +82,7 @@ impl GateConfig {
 
 /// The way from an agent's pod to its model provider.
 pub struct ModelGate {
-    adapter: Anthropic,
+    adapter: Adapter,
     upstream: Arc<Upstream>,
     key: Option<Arc<Secret>>,
     prices: PriceTable,
@@ -93,7 +105,7 @@ impl ModelGate {
         }
         let upstream = Upstream::new(config.origin, config.proxy, config.roots)?;
         Ok(Arc::new(Self {
-            adapter: Anthropic::new()?,
+            adapter: Adapter::new(config.provider)?,
             upstream: Arc::new(upstream),
             key: config.key.map(Arc::new),
             prices: config.prices,
@@ -182,13 +194,13 @@ impl ModelGate {
         match self.serve_call(&parts, body, alive).await {
             Ok(response) => response,
             Err(Failure::Refused(refusal)) => {
-                let response = answer::refused(&refusal);
+                let response = answer::refused(self.adapter.provider(), &refusal);
                 self.on_ledger(move |ledger| ledger.refused(&refusal, &shown_request)).await;
                 response
             }
             Err(Failure::Upstream(error)) => {
                 self.on_ledger(move |ledger| ledger.noted(&Note::Upstream(error))).await;
-                answer::unavailable(error)
+                answer::unavailable(self.adapter.provider(), error)
             }
         }
     }
@@ -200,17 +212,23 @@ impl ModelGate {
         alive: mpsc::Sender<()>,
     ) -> Result<Response<GateBody>, Failure> {
         check_form(parts)?;
-        let route = self.adapter.route(&parts.method, &parts.uri)?;
-        let fields = self.adapter.fields(&parts.headers, self.key.as_deref())?;
+        let found = self.adapter.route(&parts.method, &parts.uri)?;
+        let mut fields = self.adapter.fields(&parts.headers, !found.lists_models())?;
+        if found.lists_models() {
+            return Ok(answer::models(self.adapter.provider(), &self.prices));
+        }
+        if let Some(key) = &self.key {
+            self.adapter.authorize(&mut fields.headers, key);
+        }
         let room = body_kib(&body)?;
         let room = self.bodies.acquire_many(room).await.map_err(|_| Refusal::Incomplete)?;
         let bytes = read_body(body).await?;
-        let prepared = self.adapter.prepare(route, &bytes, &self.prices)?;
+        let prepared = self.adapter.prepare(&found, &bytes, &self.prices)?;
         drop(bytes);
         self.note_left_out(&fields, &prepared).await;
         let (max_output_tokens, mut booking) = self.admit(&prepared, alive).await?;
         let stream = prepared.stream;
-        let outgoing = self.outgoing(route, &parts.uri, fields, prepared, max_output_tokens)?;
+        let outgoing = self.outgoing(&found, fields, prepared, max_output_tokens)?;
         booking.is_sent();
         let sent = self.upstream.send(outgoing).await;
         drop(room);
@@ -235,6 +253,7 @@ impl ModelGate {
             key: self.key.clone(),
             booking,
             paid: head.status.is_success(),
+            provider: self.adapter.provider(),
             stream: stream && answer::is_event_stream(&head.headers),
         }
         .start(async move { upstream.give_back(sender).await });
@@ -252,7 +271,12 @@ impl ModelGate {
             let Admission { max_output_tokens, ticket } = gate.ledger.admit(&call)?;
             let us_percent = gate.prices.us_inference_percent();
             let ledger = Arc::clone(&gate.ledger);
-            let booking = Booking::new(ticket, ledger, price, call.kind, us_percent, alive);
+            let bounds = Bounds {
+                prompt_tokens: gate.adapter.context_tokens(),
+                output_tokens: max_output_tokens,
+            };
+            let terms = Terms { price, kind: call.kind, us_percent, bounds };
+            let booking = Booking::new(ticket, ledger, terms, alive);
             Ok::<_, Denial>((max_output_tokens, booking))
         });
         // When the ledger itself failed, that is a denial like any error.
@@ -269,18 +293,13 @@ impl ModelGate {
 
     fn outgoing(
         &self,
-        route: &Route,
-        uri: &hyper::Uri,
+        found: &Found<'_>,
         fields: Fields,
         prepared: Prepared,
         max_output_tokens: u64,
     ) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let origin = self.upstream.origin();
-        let mut target = format!("{}{}", origin.prefix(), route.path());
-        if let Some(query) = route.query(uri) {
-            target.push('?');
-            target.push_str(query);
-        }
+        let target = self.adapter.target(origin, found);
         let body = self.adapter.body(prepared, max_output_tokens);
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;

@@ -70,6 +70,13 @@ impl Json {
         }
     }
 
+    /// Takes a member out of an object; does nothing to other values.
+    pub(crate) fn remove(&mut self, key: &str) {
+        if let Self::Object(members) = self {
+            members.retain(|(name, _)| name != key);
+        }
+    }
+
     /// The text of a string.
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {

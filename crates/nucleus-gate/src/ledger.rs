@@ -67,7 +67,7 @@ pub enum CallKind {
 pub struct ModelCall {
     /// What it does.
     pub kind: CallKind,
-    /// Provider, `anthropic`.
+    /// Provider, as [`crate::Provider::name`] says it.
     pub provider: &'static str,
     /// Model, as in the price table.
     pub model: String,

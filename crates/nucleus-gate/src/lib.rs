@@ -1,6 +1,7 @@
 //! The only way out of a pod in this version: the model gate and a DNS stub that answers nothing.
 //!
-//! The **model gate** ([`ModelGate`]) serves the provider's API on a listener inside the agent's pod. It knows a short list
+//! The **model gate** ([`ModelGate`]) serves a provider's API ([`Provider`]: Anthropic Messages, OpenAI Responses and Chat
+//! Completions, Gemini) on a listener inside the agent's pod. It knows a short list
 //! of methods and paths at one fixed upstream. A request is parsed strictly and *written again* from an allow list of fields;
 //! the client's credentials, cookies and account choices are discarded and the host's key is put in outside the pod. What would
 //! let the provider act on its own (its search, fetch and code tools, remote MCP servers, containers, URLs and file ids as
@@ -15,7 +16,7 @@
 //! - The key reaches the upstream's request and nothing else: answers are filtered for it, and [`Secret`] cannot be printed.
 //! - No redirect is followed, no other host is dialled, no request is sent twice unless provably nothing of it was taken.
 
-mod anthropic;
+mod adapter;
 mod dns;
 mod error;
 mod escape;
@@ -25,6 +26,7 @@ mod ledger;
 pub mod limits;
 mod origin;
 mod price;
+mod provider;
 mod proxy;
 mod refusal;
 mod scrub;
@@ -41,6 +43,7 @@ pub use ledger::{
 };
 pub use origin::Origin;
 pub use price::{PriceError, PriceTable};
+pub use provider::Provider;
 pub use proxy::ProxyRules;
 pub use refusal::{JsonReason, Refusal, Unlisted};
 pub use secret::{Secret, SecretError};

@@ -5,9 +5,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::provider::Provider;
 use crate::usage::Usage;
 
-const BUILTIN: &str = include_str!("../data/prices.toml");
+/// One file per provider; they form one table.
+const BUILTIN: [(Option<Provider>, &str); 3] = [
+    (Some(Provider::Anthropic), include_str!("../data/prices.toml")),
+    (Some(Provider::OpenAi), include_str!("../data/prices-openai.toml")),
+    (Some(Provider::Gemini), include_str!("../data/prices-gemini.toml")),
+];
 /// Tokens a price is for.
 const PER_TOKENS: u128 = 1_000_000;
 /// Highest price accepted, a million dollars per million tokens: beyond it a slip of the pen is likelier.
@@ -62,6 +68,8 @@ struct TableText {
 pub(crate) struct Price {
     base: Rate,
     long: Option<(u64, Rate)>,
+    /// Whose model it is; a user's own entries are offered by every provider.
+    provider: Option<Provider>,
 }
 
 /// Prices by model. A model that is not in the table cannot be called.
@@ -105,20 +113,28 @@ impl PriceTable {
     /// # Errors
     /// A defect of the build; a test holds that there is none.
     pub fn builtin() -> Result<Self, PriceError> {
-        let empty =
+        let mut table =
             Self { version: String::new(), us_inference_percent: 0, models: BTreeMap::new() };
-        empty.with_overrides(BUILTIN)
+        for (provider, text) in BUILTIN {
+            table = table.with(text, provider)?;
+        }
+        Ok(table)
     }
 
     /// This table with entries of `text` added or put in the place of its own.
     ///
     /// # Errors
     /// Malformed: not the table's form, implausible, or a name used twice.
-    pub fn with_overrides(mut self, text: &str) -> Result<Self, PriceError> {
+    pub fn with_overrides(self, text: &str) -> Result<Self, PriceError> {
+        self.with(text, None)
+    }
+
+    fn with(mut self, text: &str, provider: Option<Provider>) -> Result<Self, PriceError> {
         let table: TableText =
             toml::from_str(text).map_err(|error| PriceError::Malformed(Box::new(error)))?;
         if let Some(version) = table.version {
-            self.version = version;
+            // The newest of the files; a test holds that they are read together.
+            self.version = self.version.max(version);
         } else {
             self.version.push_str("+user");
         }
@@ -130,7 +146,7 @@ impl PriceTable {
         }
         let mut named = BTreeMap::new();
         for (name, text) in table.model {
-            let price = text.price(&name)?;
+            let price = text.price(&name, provider)?;
             for name in std::iter::once(name).chain(text.aliases) {
                 if named.insert(name.clone(), price.clone()).is_some() {
                     return Err(PriceError::TwiceNamed { name });
@@ -151,13 +167,23 @@ impl PriceTable {
         self.models.get(model)
     }
 
+    /// Names of a provider's models, in order.
+    pub(crate) fn models(&self, provider: Provider) -> impl Iterator<Item = &str> {
+        let whose = match provider {
+            Provider::OpenAiChat => Provider::OpenAi,
+            other => other,
+        };
+        let offered = move |price: &Price| price.provider.is_none_or(|owner| owner == whose);
+        self.models.iter().filter(move |(_, p)| offered(p)).map(|(name, _)| name.as_str())
+    }
+
     pub(crate) fn us_inference_percent(&self) -> u64 {
         self.us_inference_percent
     }
 }
 
 impl PriceText {
-    fn price(&self, model: &str) -> Result<Price, PriceError> {
+    fn price(&self, model: &str, provider: Option<Provider>) -> Result<Price, PriceError> {
         let base = Rate {
             input: self.input,
             output: self.output,
@@ -179,7 +205,7 @@ impl PriceText {
         if highest > MAX_PRICE {
             return Err(PriceError::TooHigh { model: model.to_owned() });
         }
-        Ok(Price { base, long })
+        Ok(Price { base, long, provider })
     }
 }
 
@@ -252,13 +278,42 @@ mod tests {
         for model in ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-4-5-20251001"] {
             assert!(table.price(model).is_some(), "{model}");
         }
+        for model in ["gpt-6.1-sol", "gpt-5.5", "gpt-5.1-codex", "gemini-3.8-flash"] {
+            assert!(table.price(model).is_some(), "{model}");
+        }
         for (model, price) in &table.models {
             let rate = price.base;
             assert!(rate.cache_read < rate.input, "{model}");
-            assert!(rate.input < rate.cache_write_5m, "{model}");
-            assert!(rate.cache_write_5m < rate.cache_write_1h, "{model}");
+            assert!(rate.input <= rate.cache_write_5m, "{model}");
+            assert!(rate.cache_write_5m <= rate.cache_write_1h, "{model}");
             assert!(rate.input < rate.output, "{model}");
+            if let Some((_, long)) = price.long {
+                assert!(rate.input < long.input && rate.output < long.output, "{model}");
+            }
+            if price.provider == Some(Provider::Anthropic) {
+                assert!(rate.input < rate.cache_write_5m, "{model}");
+                assert!(rate.cache_write_5m < rate.cache_write_1h, "{model}");
+            }
         }
+        // A slip in a price shows here: what one million tokens of input and of output cost, for models agents use.
+        for (model, input, output, cached) in [
+            ("claude-opus-5-5", 4_000_000, 20_000_000, 200_000),
+            ("gpt-6.1-sol", 2_000_000, 10_000_000, 100_000),
+            ("gpt-5.5", 5_000_000, 30_000_000, 500_000),
+            ("gpt-5.1-codex", 1_250_000, 10_000_000, 125_000),
+            ("gemini-3.8-flash", 750_000, 3_750_000, 75_000),
+            ("gemini-3.1-pro-preview", 2_000_000, 12_000_000, 200_000),
+        ] {
+            let rate = table.price(model).unwrap().base;
+            assert_eq!(
+                (rate.input, rate.output, rate.cache_read),
+                (input, output, cached),
+                "{model}"
+            );
+        }
+        let of = |provider| table.models(provider).collect::<Vec<_>>();
+        assert!(of(Provider::OpenAiChat).contains(&"gpt-5.5"));
+        assert!(!of(Provider::Gemini).contains(&"gpt-5.5"));
         assert!(table.price("claude-opus-5-5-fast").is_none());
         assert_eq!(table.version(), "2026-11-20");
     }

@@ -35,7 +35,9 @@ pub enum Unlisted {
 #[non_exhaustive]
 pub enum Refusal {
     /// Method and path are not served.
-    #[error("only POST /v1/messages and POST /v1/messages/count_tokens are served here")]
+    #[error(
+        "this method and path are not served here; only the calls of the model's own API that generate, count or list are"
+    )]
     Route,
     /// Absolute-form, authority-form or asterisk-form of a request target.
     #[error("the request target must be a plain path; this is not a forward proxy")]
@@ -73,7 +75,15 @@ pub enum Refusal {
     #[error("the body lacks {field}")]
     Missing {
         /// Its name.
-        field: &'static str,
+        field: String,
+    },
+    /// An object lacks a member without which it would mean something else.
+    #[error("{place} lacks {field}")]
+    Lacks {
+        /// Where in the body.
+        place: String,
+        /// Its name, from the gate's list.
+        field: String,
     },
     /// A field that gives the provider power to act.
     #[error(
@@ -162,7 +172,7 @@ impl Refusal {
             Self::Json(JsonReason(JsonError::NotUtf8)) => "gate.json.not_utf8",
             Self::Json(JsonReason(JsonError::Syntax(_))) => "gate.json.syntax",
             Self::Shape { .. } => "gate.shape",
-            Self::Missing { .. } => "gate.missing",
+            Self::Missing { .. } | Self::Lacks { .. } => "gate.missing",
             Self::Field { .. } => "gate.field.provider_side",
             Self::Unlisted { what: Unlisted::Block, .. } => "gate.block.unlisted",
             Self::Unlisted { what: Unlisted::Source, .. } => "gate.source.remote",

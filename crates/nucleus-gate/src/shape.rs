@@ -16,10 +16,26 @@ enum Kind {
     Number,
     Boolean,
     Any,
+    /// This text, number or truth value and no other.
+    Literal(Json),
+    /// A string that holds its data itself: `data:…`.
+    Inline,
+    /// The type of inline data that is priced like the prompt it stands in: images, text, PDF.
+    MediaType,
     Array(Box<Kind>),
     Either(Vec<Kind>),
     Object(String),
     Union(String),
+}
+
+/// The members no adapter passes on, by what they would do; one list for all providers.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefusedText {
+    version: String,
+    source: BTreeSet<String>,
+    tool: BTreeSet<String>,
+    power: BTreeSet<String>,
 }
 
 /// An object as the data file writes it.
@@ -31,6 +47,9 @@ pub(crate) struct ObjectText {
     drop: BTreeSet<String>,
     #[serde(default)]
     refuse: BTreeSet<String>,
+    /// Members without which the object would mean something else.
+    #[serde(default)]
+    require: Vec<String>,
 }
 
 /// What becomes of a variant that is not listed.
@@ -58,6 +77,7 @@ struct Object {
     keep: BTreeMap<String, Kind>,
     drop: BTreeSet<String>,
     refuse: BTreeSet<String>,
+    require: Vec<String>,
 }
 
 /// Shapes by name.
@@ -65,6 +85,7 @@ struct Object {
 pub(crate) struct Shapes {
     objects: BTreeMap<String, Object>,
     unions: BTreeMap<String, UnionText>,
+    refused: RefusedText,
 }
 
 /// A defect of the data file.
@@ -76,6 +97,8 @@ pub(crate) enum ShapeError {
     TwiceNamed(String),
     #[error("field `{0}` is in two lists of one object")]
     TwiceListed(String),
+    #[error("field `{0}` is kept although every adapter refuses it")]
+    KeptThoughRefused(String),
 }
 
 /// Result of rewriting one body.
@@ -92,6 +115,7 @@ impl Shapes {
     pub(crate) fn new(
         objects: BTreeMap<String, ObjectText>,
         unions: BTreeMap<String, UnionText>,
+        refused: RefusedText,
     ) -> Result<Self, ShapeError> {
         let object_names: BTreeSet<String> = objects.keys().cloned().collect();
         if let Some(name) = unions.keys().find(|name| object_names.contains(*name)) {
@@ -119,9 +143,20 @@ impl Shapes {
             if let Some(field) = twice {
                 return Err(ShapeError::TwiceListed(field.clone()));
             }
-            resolved.insert(name, Object { keep, drop: text.drop, refuse: text.refuse });
+            let open = |kind: &Kind| !matches!(kind, Kind::Literal(_) | Kind::Inline);
+            let listed = |f: &String| refused.why(f).is_some();
+            if let Some((field, _)) = keep.iter().find(|(f, kind)| listed(f) && open(kind)) {
+                return Err(ShapeError::KeptThoughRefused(field.clone()));
+            }
+            let ObjectText { drop, refuse, require, .. } = text;
+            resolved.insert(name, Object { keep, drop, refuse, require });
         }
-        Ok(Self { objects: resolved, unions })
+        Ok(Self { objects: resolved, unions, refused })
+    }
+
+    /// Version of the list that holds for every adapter.
+    pub(crate) fn refused_version(&self) -> &str {
+        &self.refused.version
     }
 
     /// True when the data file has an object of that name.
@@ -149,8 +184,14 @@ fn parse_kind(
     if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
         return Ok(Kind::Array(Box::new(parse_kind(inner.trim(), objects, unions)?)));
     }
+    if let Some(literal) = text.strip_prefix('=') {
+        let value = Json::parse(literal.as_bytes()).unwrap_or(Json::String(literal.to_owned()));
+        return Ok(Kind::Literal(value));
+    }
     Ok(match text {
         "string" => Kind::Text,
+        "data_url" => Kind::Inline,
+        "media_type" => Kind::MediaType,
         "integer" => Kind::Integer,
         "number" => Kind::Number,
         "boolean" => Kind::Boolean,
@@ -166,12 +207,13 @@ impl Kind {
     fn admits(&self, value: &Json) -> bool {
         match (self, value) {
             (Self::Any, _)
-            | (Self::Text, Json::String(_))
+            | (Self::Text | Self::Inline | Self::MediaType, Json::String(_))
             | (Self::Number, Json::Number(_))
             | (Self::Boolean, Json::Bool(_))
             | (Self::Array(_), Json::Array(_))
             | (Self::Object(_) | Self::Union(_), Json::Object(_)) => true,
             (Self::Integer, Json::Number(_)) => value.as_u64().is_some(),
+            (Self::Literal(known), _) => known == value,
             (Self::Either(kinds), _) => kinds.iter().any(|kind| kind.admits(value)),
             _ => false,
         }
@@ -180,6 +222,9 @@ impl Kind {
     fn expected(&self) -> &'static str {
         match self {
             Self::Text => "a string",
+            Self::Literal(_) => "left out: only its default is served here",
+            Self::Inline => "a data: URL that holds the content itself",
+            Self::MediaType => "an image, text or PDF type",
             Self::Integer => "a non-negative integer",
             Self::Number => "a number",
             Self::Boolean => "true or false",
@@ -189,6 +234,37 @@ impl Kind {
             Self::Object(_) | Self::Union(_) => "an object",
         }
     }
+}
+
+/// Whether a string stands for inline data; a URL that something would have to fetch does not.
+fn is_inline(kind: &Kind, text: &str) -> bool {
+    let starts = |prefix: &str| {
+        text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    match kind {
+        Kind::Inline => starts("data:"),
+        Kind::MediaType => starts("image/") || starts("text/") || text == "application/pdf",
+        _ => true,
+    }
+}
+
+impl RefusedText {
+    /// What a member would do, when no adapter passes it on.
+    fn why(&self, field: &str) -> Option<Refused> {
+        let lists = [
+            (&self.source, Refused::Kind(Unlisted::Source)),
+            (&self.tool, Refused::Kind(Unlisted::Tool)),
+            (&self.power, Refused::Power),
+        ];
+        lists.into_iter().find(|(list, _)| list.contains(field)).map(|(_, why)| why)
+    }
+}
+
+/// Why a member is refused.
+#[derive(Debug, Clone, Copy)]
+enum Refused {
+    Kind(Unlisted),
+    Power,
 }
 
 struct Walk<'a> {
@@ -208,6 +284,10 @@ impl Walk<'_> {
             return Err(Refusal::Shape { place: self.place(), expected: kind.expected() });
         }
         match (kind, value) {
+            (Kind::Inline | Kind::MediaType, Json::String(text)) if !is_inline(kind, &text) => {
+                let tag = crate::escape::shown(&text);
+                Err(Refusal::Unlisted { what: Unlisted::Source, tag, place: self.place() })
+            }
             (Kind::Array(inner), Json::Array(items)) => {
                 let mut out = Vec::with_capacity(items.len());
                 for (index, item) in items.into_iter().enumerate() {
@@ -257,20 +337,14 @@ impl Walk<'_> {
         let (Some(shape), Json::Object(members)) = (self.shapes.objects.get(name), value) else {
             return Err(Refusal::Shape { place: self.place(), expected: "an object" });
         };
+        if let Some(field) =
+            shape.require.iter().find(|f| !members.iter().any(|(name, _)| name == *f))
+        {
+            return Err(Refusal::Lacks { place: self.place(), field: field.clone() });
+        }
         let mut out = Vec::with_capacity(members.len());
         for (field, value) in members {
-            if shape.refuse.contains(&field) {
-                if matches!(value, Json::Null) {
-                    continue;
-                }
-                return Err(Refusal::Field { field });
-            }
-            let Some(kind) = shape.keep.get(&field) else {
-                if !shape.drop.contains(&field) {
-                    self.unknown.insert(format!("{name}.{}", crate::escape::shown(&field)));
-                }
-                continue;
-            };
+            let Some(kind) = self.kept(name, shape, &field, &value)? else { continue };
             if matches!(value, Json::Null) && *kind != Kind::Any {
                 continue;
             }
@@ -282,5 +356,38 @@ impl Walk<'_> {
             }
         }
         Ok(Json::Object(out))
+    }
+
+    /// The kind of a member that is passed on; a member that is left out has none, and one that is listed as refused is.
+    fn kept<'s>(
+        &mut self,
+        name: &str,
+        shape: &'s Object,
+        field: &str,
+        value: &Json,
+    ) -> Result<Option<&'s Kind>, Refusal> {
+        let absent = matches!(value, Json::Null);
+        let kind = shape.keep.get(field);
+        let fits = kind.is_some_and(|kind| kind.admits(value));
+        let why = match self.shapes.refused.why(field) {
+            _ if shape.refuse.contains(field) => Some(Refused::Power),
+            why if !fits => why,
+            _ => None,
+        };
+        // Turned off is as good as absent.
+        let off = absent || (*value == Json::Bool(false) && kind.is_none());
+        match why {
+            Some(_) if off => return Ok(None),
+            Some(Refused::Power) => return Err(Refusal::Field { field: field.to_owned() }),
+            Some(Refused::Kind(what)) => {
+                let place = self.place();
+                return Err(Refusal::Unlisted { what, tag: field.to_owned(), place });
+            }
+            None => {}
+        }
+        if kind.is_none() && !shape.drop.contains(field) {
+            self.unknown.insert(format!("{name}.{}", crate::escape::shown(field)));
+        }
+        Ok(kind)
     }
 }

@@ -1,9 +1,12 @@
 //! What a call used, read from the provider's answer while it passes.
 
-use serde::Deserialize;
+mod report;
+
 use thiserror::Error;
 
 use crate::limits::{RESPONSE_BODY_BYTES, STREAM_LINE_BYTES};
+use crate::provider::Provider;
+use report::Seen;
 
 /// Tokens and cost of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,55 +59,22 @@ pub enum Unbelieved {
     /// A usage that the answer itself contradicts.
     #[error("the reported usage is smaller than the answer shows")]
     TooSmall,
+    /// A usage beyond what the request allowed or any model takes.
+    #[error("the reported usage is larger than the request can have caused")]
+    TooLarge,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct CacheCreation {
-    ephemeral_5m_input_tokens: Option<u64>,
-    ephemeral_1h_input_tokens: Option<u64>,
+/// The most a call can have used; a report far beyond it is not believed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Largest prompt a model takes.
+    pub(crate) prompt_tokens: u64,
+    /// The output limit that was sent.
+    pub(crate) output_tokens: u64,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-struct Reported {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation: Option<CacheCreation>,
-    inference_geo: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Whole {
-    usage: Option<Reported>,
-    #[serde(default)]
-    content: Vec<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    message: Option<Whole>,
-    usage: Option<Reported>,
-    delta: Option<Delta>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Delta {
-    text: Option<String>,
-    thinking: Option<String>,
-    partial_json: Option<String>,
-}
-
-impl Delta {
-    fn bytes(&self) -> u64 {
-        let bytes = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let sum = bytes(&self.text) + bytes(&self.thinking) + bytes(&self.partial_json);
-        u64::try_from(sum).unwrap_or(u64::MAX)
-    }
-}
+/// Tokens a provider may count beyond the limit it was sent.
+const OUTPUT_SLACK_TOKENS: u64 = 1024;
 
 /// Bytes of visible output one token can plausibly stand for. Long runs of blanks are the densest tokens known.
 const BYTES_PER_TOKEN: u64 = 128;
@@ -112,10 +82,9 @@ const BYTES_PER_TOKEN: u64 = 128;
 /// Reads usage from an answer that passes in chunks.
 #[derive(Debug)]
 pub(crate) struct Meter {
+    provider: Provider,
     form: Form,
-    reported: Option<Reported>,
-    output_bytes: u64,
-    ended: bool,
+    seen: Seen,
     error: Option<Unbelieved>,
 }
 
@@ -129,21 +98,25 @@ enum Form {
 
 impl Meter {
     /// A meter for an event stream.
-    pub(crate) fn stream() -> Self {
-        Self::new(Form::Stream(Vec::new()))
+    pub(crate) fn stream(provider: Provider) -> Self {
+        Self::new(provider, Form::Stream(Vec::new()))
     }
 
     /// A meter for a JSON object.
-    pub(crate) fn object() -> Self {
-        Self::new(Form::Object(Vec::new()))
+    pub(crate) fn object(provider: Provider) -> Self {
+        Self::new(provider, Form::Object(Vec::new()))
     }
 
-    fn new(form: Form) -> Self {
-        Self { form, reported: None, output_bytes: 0, ended: false, error: None }
+    fn new(provider: Provider, form: Form) -> Self {
+        Self { provider, form, seen: Seen::default(), error: None }
     }
 
     /// Takes the next chunk.
     pub(crate) fn feed(&mut self, chunk: &[u8]) {
+        if self.error.is_some() {
+            // Nothing that follows makes the answer believable; nothing is kept of it.
+            return;
+        }
         let mut lines = Vec::new();
         match &mut self.form {
             Form::Object(body) => {
@@ -158,8 +131,7 @@ impl Meter {
                 for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
                     if line.len().saturating_add(piece.len()) > STREAM_LINE_BYTES {
                         self.error = Some(Unbelieved::Missing);
-                        line.clear();
-                        continue;
+                        break;
                     }
                     line.extend_from_slice(piece);
                     if piece.ends_with(b"\n") {
@@ -171,83 +143,64 @@ impl Meter {
         for line in lines {
             self.line(&line);
         }
+        if self.error.is_some() {
+            self.form = Form::Stream(Vec::new());
+        }
     }
 
     fn line(&mut self, line: &[u8]) {
         let Some(data) = line.strip_prefix(b"data:") else { return };
-        let Ok(event) = serde_json::from_slice::<Event<'_>>(data.trim_ascii()) else {
-            // An event this version cannot read may be the one with the usage.
-            self.error.get_or_insert(Unbelieved::Missing);
-            return;
-        };
-        match event.kind {
-            "message_start" => self.report(event.message.and_then(|message| message.usage)),
-            "message_delta" => self.report(event.usage),
-            "message_stop" => self.ended = true,
-            "error" => self.error = Some(Unbelieved::StreamError),
-            _ => {
-                let bytes = event.delta.map_or(0, |delta| delta.bytes());
-                self.output_bytes = self.output_bytes.saturating_add(bytes);
-            }
-        }
-    }
-
-    /// Joins a report with earlier ones: counts only grow.
-    fn report(&mut self, new: Option<Reported>) {
-        let Some(new) = new else { return };
-        let old = self.reported.get_or_insert_default();
-        let join = |old: &mut Option<u64>, new: Option<u64>| *old = (*old).max(new);
-        join(&mut old.input_tokens, new.input_tokens);
-        join(&mut old.output_tokens, new.output_tokens);
-        join(&mut old.cache_creation_input_tokens, new.cache_creation_input_tokens);
-        join(&mut old.cache_read_input_tokens, new.cache_read_input_tokens);
-        if let Some(new) = new.cache_creation {
-            let cache = old.cache_creation.get_or_insert_default();
-            join(&mut cache.ephemeral_5m_input_tokens, new.ephemeral_5m_input_tokens);
-            join(&mut cache.ephemeral_1h_input_tokens, new.ephemeral_1h_input_tokens);
-        }
-        if new.inference_geo.is_some() {
-            old.inference_geo = new.inference_geo;
+        if let Err(error) = report::event(self.provider, data.trim_ascii(), &mut self.seen) {
+            self.error.get_or_insert(error);
         }
     }
 
     /// The usage, once the answer has ended; with it, whether the provider computed it in the US only.
-    pub(crate) fn finish(mut self) -> Result<(Usage, bool), Unbelieved> {
-        if let Form::Object(body) = &self.form
-            && self.error.is_none()
-        {
-            let whole: Whole = serde_json::from_slice(body).map_err(|_| Unbelieved::Missing)?;
-            self.ended = true;
-            self.output_bytes = u64::from(!whole.content.is_empty());
-            self.report(whole.usage);
+    pub(crate) fn finish(mut self, bounds: &Bounds) -> Result<(Usage, bool), Unbelieved> {
+        if let (Form::Object(body), None) = (&self.form, self.error) {
+            report::whole(self.provider, body, &mut self.seen)?;
         }
         if let Some(error) = self.error {
             return Err(error);
         }
-        if !self.ended {
+        let seen = self.seen;
+        if !seen.ended {
             return Err(Unbelieved::Aborted);
         }
-        let reported = self.reported.unwrap_or_default();
-        let (Some(input), Some(output)) = (reported.input_tokens, reported.output_tokens) else {
+        let (Some(input), Some(output)) = (seen.input, seen.output) else {
             return Err(Unbelieved::Missing);
         };
-        let written = reported.cache_creation_input_tokens.unwrap_or(0);
-        let split = reported.cache_creation.unwrap_or_default();
-        let hour = split.ephemeral_1h_input_tokens.unwrap_or(0);
-        let short = split.ephemeral_5m_input_tokens.unwrap_or(0).max(written.saturating_sub(hour));
-        let usage = Usage {
-            input_tokens: input,
-            cache_write_5m_tokens: short,
-            cache_write_1h_tokens: hour,
-            cache_read_tokens: reported.cache_read_input_tokens.unwrap_or(0),
-            output_tokens: output,
-            cost_micro_usd: 0,
-        };
-        if usage.prompt_tokens() == 0 || output < self.output_bytes.div_ceil(BYTES_PER_TOKEN) {
+        let usage = counted(self.provider, &seen, input, output)?;
+        let least = seen.output_bytes.div_ceil(BYTES_PER_TOKEN);
+        if usage.prompt_tokens() == 0 || usage.output_tokens < least {
             return Err(Unbelieved::TooSmall);
         }
-        Ok((usage, reported.inference_geo.as_deref() == Some("us")))
+        let most_output = bounds.output_tokens.saturating_mul(2) + OUTPUT_SLACK_TOKENS;
+        if usage.prompt_tokens() > bounds.prompt_tokens.saturating_mul(2)
+            || usage.output_tokens > most_output
+        {
+            return Err(Unbelieved::TooLarge);
+        }
+        Ok((usage, seen.us_only))
     }
+}
+
+/// The counts in the form they are priced in.
+fn counted(provider: Provider, seen: &Seen, input: u64, output: u64) -> Result<Usage, Unbelieved> {
+    let mut usage = Usage {
+        input_tokens: input,
+        cache_write_5m_tokens: seen.cache_written.saturating_sub(seen.cache_written_1h),
+        cache_write_1h_tokens: seen.cache_written_1h,
+        cache_read_tokens: seen.cache_read,
+        output_tokens: output.saturating_add(seen.thought),
+        cost_micro_usd: 0,
+    };
+    if report::counts_cache_within(provider) {
+        let within = seen.cache_read.saturating_add(seen.cache_written);
+        // More from and to the cache than there was to read.
+        usage.input_tokens = input.checked_sub(within).ok_or(Unbelieved::TooSmall)?;
+    }
+    Ok(usage)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod pod;
 mod root;
 mod self_test;
 mod spec;
+pub mod storage;
 pub mod toolchain;
 mod withhold;
 pub mod workspace;

@@ -395,7 +395,7 @@ fn discard_leaves_the_workspace_alone() {
     workspace::discard(&mut task.session, &task.lock).unwrap();
     assert_eq!(task.read("a"), "old");
     assert!(!task.upper().exists());
-    assert!(workspace::latest(&task.state, &task.workspace).unwrap().is_none());
+    assert!(workspace::newest(&task.state, &task.workspace, waits).unwrap().is_none());
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn a_session_belongs_to_one_process_at_a_time() {
         Err(WorkspaceError::BadSessionId { .. })
     ));
     assert_eq!(workspace::list(&task.state).unwrap().len(), 1);
-    let latest = workspace::latest(&task.state, &task.workspace).unwrap().unwrap();
+    let latest = workspace::newest(&task.state, &task.workspace, waits).unwrap().unwrap();
     assert_eq!(latest.id(), "session-0001");
 }
 
@@ -588,4 +588,8 @@ fn what_the_task_closed_to_its_owner_is_carried_over_all_the_same() {
         .unwrap();
     assert_eq!(task.read("closed/inner/f"), "x");
     assert!(!task.session.dir().join("overlay").exists(), "the session could be cleared");
+}
+
+fn waits(session: &Session) -> bool {
+    !session.status().is_settled()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nucleus::{Feed, Recorder};
 use nucleus_gate::{
-    DnsStub, GateConfig, Ledger, ModelGate, Origin, PriceTable, ProxyRules, Roots, Secret,
+    DnsStub, GateConfig, Ledger, ModelGate, Origin, PriceTable, Provider, ProxyRules, Roots, Secret,
 };
 use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, ModelUpstream};
 use nucleus_wire::display::escape_short;
@@ -127,13 +127,7 @@ pub(crate) fn model_gate(
         message: error.to_string(),
         hint: None,
     };
-    if upstream.provider != "anthropic" {
-        return Err(Failure {
-            class: FailureClass::Usage,
-            message: format!("the model gate has no adapter for provider {}", upstream.provider),
-            hint: Some("use an agent of Claude models: --agent claude, or --agent opencode --provider anthropic".to_owned()),
-        });
-    }
+    let provider = upstream.provider.parse::<Provider>().map_err(|error| usage(&error))?;
     let origin = Origin::parse(&upstream.base_url).map_err(|error| usage(&error))?;
     let secret = key.map(read_key).transpose().map_err(|error| usage(&error))?;
     let mut prices = PriceTable::builtin().map_err(|error| usage(&error))?;
@@ -157,8 +151,9 @@ pub(crate) fn model_gate(
     };
     let proxy = ProxyRules::parse(upstream.https_proxy.as_deref(), upstream.no_proxy.as_deref())
         .map_err(|error| usage(&error))?;
-    ModelGate::new(GateConfig::new(origin, secret, prices, roots).with_proxy(proxy), ledger)
-        .map_err(|error| usage(&error))
+    let config = GateConfig::new(origin, secret, prices, roots);
+    let config = config.for_provider(provider).with_proxy(proxy);
+    ModelGate::new(config, ledger).map_err(|error| usage(&error))
 }
 
 fn read_key(fd: OwnedFd) -> Result<Secret, Box<dyn std::error::Error>> {
@@ -182,7 +177,6 @@ fn refuse_name(recorder: &Recorder, feed: &dyn Feed, name: &str, kind: &str) {
     event.target = Some(target.clone());
     event.decision = Some("deny".to_owned());
     event.rule = Some("deny.network.name".to_owned());
-    event.detail.insert("layer".to_owned(), "network".into());
     // A log that cannot be written denies every call by itself; the name gets no answer either way.
     let _poisoned = recorder.note(&event);
     feed.event(FeedEvent {

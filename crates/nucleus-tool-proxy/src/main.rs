@@ -4,12 +4,14 @@
 
 mod agent;
 mod agent_pod;
+mod client;
 mod control;
 mod door;
 mod egress;
 mod envelope;
 mod finish;
 mod model;
+mod opening;
 mod payload;
 mod publish;
 mod runner;
@@ -25,7 +27,7 @@ use nucleus_wire::control::{Failure, FromProxy};
 
 const USAGE: &str = "\
 nucleus-tool-proxy is started by `nucleus run`; it is not meant to be started by hand.
-usage: nucleus-tool-proxy --control-fd N [--model-key-fd N]";
+usage: nucleus-tool-proxy --control-fd N [--model-key-fd N] [--client-fd N]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -53,27 +55,31 @@ fn main() -> ExitCode {
 struct Descriptors {
     control: OwnedFd,
     model_key: Option<OwnedFd>,
+    client: Option<OwnedFd>,
 }
 
 fn descriptors(args: &[String]) -> Option<Descriptors> {
     let mut control = None;
     let mut model_key = None;
+    let mut client = None;
     let mut rest = args.iter();
     while let Some(flag) = rest.next() {
         let fd = nucleus_sys::fd::inherit(rest.next()?.parse().ok()?).ok()?;
         match flag.as_str() {
             "--control-fd" => control = Some(fd),
             "--model-key-fd" => model_key = Some(fd),
+            "--client-fd" => client = Some(fd),
             _ => return None,
         }
     }
-    Some(Descriptors { control: control?, model_key })
+    Some(Descriptors { control: control?, model_key, client })
 }
 
 fn serve(descriptors: Descriptors) -> std::io::Result<()> {
     let (control, reader, spec) = control::Control::accept(UnixStream::from(descriptors.control))?;
     let control = Arc::new(control);
-    let outcome: Result<_, Failure> = task::run(spec, descriptors.model_key, &control, reader);
+    let handed = (descriptors.model_key, descriptors.client);
+    let outcome: Result<_, Failure> = task::run(spec, handed, &control, reader);
     control.send(&match outcome {
         Ok(summary) => FromProxy::Finished(Box::new(summary)),
         Err(failure) => FromProxy::Failed(failure),

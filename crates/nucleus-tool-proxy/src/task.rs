@@ -15,10 +15,8 @@ use nucleus::{
     Executor, Exit, Feed, Principal, Recorder, Runner, Sandbox, SandboxParts, SystemClock,
     Workspace,
 };
-use nucleus_sandbox::{Driver, Pod, PodEnd, Withhold, WorkspaceMode};
-use nucleus_wire::control::{
-    ApprovalMode, Failure, FailureClass, FromProxy, Payload, Started, Summary, TaskSpec,
-};
+use nucleus_sandbox::{Driver, Pod, PodEnd, Withhold};
+use nucleus_wire::control::{ApprovalMode, Failure, FailureClass, Payload, Summary, TaskSpec};
 
 use crate::control::{self, Control, FromUser};
 use crate::egress::Egress;
@@ -28,7 +26,7 @@ use crate::model::ModelLedger;
 use crate::payload::forward;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
-use crate::{agent_pod, door, publish};
+use crate::{agent_pod, door, opening, publish};
 
 /// How often expired approvals and deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -36,7 +34,7 @@ const TICK: Duration = Duration::from_millis(500);
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the main loop waits for.
-enum TaskEvent {
+pub(crate) enum TaskEvent {
     /// The user stopped the task, or is gone.
     Stop,
     /// The payload ended.
@@ -73,7 +71,7 @@ pub(crate) struct Task {
 /// The task could not start. After it has started, every end is a summary.
 pub(crate) fn run(
     mut spec: TaskSpec,
-    model_key: Option<OwnedFd>,
+    (model_key, client): (Option<OwnedFd>, Option<OwnedFd>),
     control: &Arc<Control>,
     reader: BufReader<UnixStream>,
 ) -> Result<Summary, Failure> {
@@ -108,7 +106,7 @@ pub(crate) fn run(
         recorder: recorder.clone(),
         feed: Arc::clone(control) as Arc<dyn Feed>,
     };
-    record_start(&spec, &recorder, &session, &executor, &name)?;
+    opening::record(&spec, &recorder, &session, &executor, &name)?;
     egress.serve_published(published, relay);
     let mut task = Task {
         spec,
@@ -128,9 +126,14 @@ pub(crate) fn run(
     let caller = Caller::new(channel_of(&task.spec.payload), principal);
     let started = match task.spec.payload.clone() {
         Payload::Command { argv } => start_command(&task, argv, &caller, &stop, &name, notes),
+        Payload::Client => {
+            notes.push(crate::client::LABEL.to_owned());
+            opening::announce(&task, &name, notes);
+            crate::client::start(&task, client, &caller, &sender)
+        }
         Payload::Agent { .. } => {
             agent_pod::prepare(&task, model_key, &mut notes).and_then(|launch| {
-                announce(&task, &name, notes);
+                opening::announce(&task, &name, notes);
                 start_agent(&mut task, launch, &caller)
             })
         }
@@ -146,8 +149,10 @@ pub(crate) fn run(
 }
 
 /// A payload that runs.
+#[derive(Default)]
 pub(crate) struct Running {
-    pod: Arc<Pod>,
+    /// Absent when the payload is outside of any.
+    pod: Option<Arc<Pod>>,
     output: Vec<JoinHandle<()>>,
     /// Of the user's own command, with its program.
     ticket: Option<(nucleus::CommandTicket, String)>,
@@ -161,7 +166,7 @@ fn start_command(
     name: &str,
     notes: Vec<String>,
 ) -> Result<Running, Failure> {
-    announce(task, name, notes);
+    opening::announce(task, name, notes);
     let timeout_ms = task.spec.timeout_s.map(|seconds| seconds.saturating_mul(1_000));
     let mut ticket = loop {
         match task.executor.command(argv.clone(), timeout_ms, caller, stop) {
@@ -197,7 +202,7 @@ fn start_command(
         .map_err(|error| unavailable(&error))?;
     let output = output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
     Ok(Running {
-        pod: Arc::new(pod),
+        pod: Some(Arc::new(pod)),
         output,
         ticket: Some((ticket, argv.first().cloned().unwrap_or_default())),
     })
@@ -221,7 +226,7 @@ fn start_agent(
         task.session.driver.spawn(spec).map_err(|error| session::sandbox_failure(&error))?;
     let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
     if let Some(listener) = pod.door.take() {
-        let door = door::Door::new(task.executor.clone(), caller.clone())
+        let door = door::Door::new(task.executor.clone(), caller.clone(), door::Scope::Pod)
             .map_err(|error| unavailable(&error))?;
         door.serve(listener).map_err(|error| unavailable(&error))?;
     }
@@ -232,7 +237,7 @@ fn start_agent(
         task.egress.serve_names(sockets, task.recorder.clone(), feed);
     }
     let output = output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
-    Ok(Running { pod: Arc::new(pod), output, ticket: None })
+    Ok(Running { pod: Some(Arc::new(pod)), output, ticket: None })
 }
 
 fn output(task: &Task, stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Vec<JoinHandle<()>>> {
@@ -249,21 +254,17 @@ fn wait(
     sender: &Sender<TaskEvent>,
     events: &Receiver<TaskEvent>,
 ) -> Ending {
-    let watched = Arc::clone(&running.pod);
-    let ended = sender.clone();
-    let watcher = std::thread::Builder::new().name("payload".to_owned()).spawn(move || {
-        let end = watched.wait(None).ok().flatten();
-        let _stopped = ended.send(TaskEvent::Ended(end));
-    });
-    let mut ending = match watcher {
+    let mut ending = match running.pod.as_ref().map(|pod| watch(pod, sender.clone())).transpose() {
         Ok(_) => until_end(task, events),
         Err(_) => Ending::Killed,
     };
-    running.pod.kill();
-    if let Ok(Some(end)) = running.pod.wait(Some(KILL_PATIENCE))
-        && let Ending::Finished(finished @ None) = &mut ending
-    {
-        *finished = Some(end);
+    if let Some(pod) = &running.pod {
+        pod.kill();
+        if let Ok(Some(end)) = pod.wait(Some(KILL_PATIENCE))
+            && let Ending::Finished(finished @ None) = &mut ending
+        {
+            *finished = Some(end);
+        }
     }
     for thread in running.output {
         // Every writer of the pipes was in the pod, which is gone.
@@ -287,6 +288,15 @@ fn wait(
         ticket.settle(exit, 0);
     }
     ending
+}
+
+/// Tells of the end of a pod when it comes.
+fn watch(pod: &Arc<Pod>, ended: Sender<TaskEvent>) -> std::io::Result<JoinHandle<()>> {
+    let watched = Arc::clone(pod);
+    std::thread::Builder::new().name("payload".to_owned()).spawn(move || {
+        let end = watched.wait(None).ok().flatten();
+        let _stopped = ended.send(TaskEvent::Ended(end));
+    })
 }
 
 fn until_end(task: &Task, events: &Receiver<TaskEvent>) -> Ending {
@@ -401,61 +411,11 @@ fn tool_runner(spec: &TaskSpec, session: &TaskSession) -> Result<PodRunner, Fail
     ))
 }
 
-fn announce(task: &Task, policy: &str, notes: Vec<String>) {
-    let mut notes = notes;
-    if task.session.handles.masked > 0 {
-        notes.push(format!(
-            "{} paths of the workspace are withheld from the agent",
-            task.session.handles.masked
-        ));
-    }
-    task.control.send(&FromProxy::Started(Box::new(Started {
-        session: task.spec.session.clone(),
-        policy: policy.to_owned(),
-        policy_digest: task.executor.policy_digest().hex(),
-        driver: task.session.driver.name().to_owned(),
-        enforcement: session::enforcement(&task.session.handles.enforcement),
-        workspace_mode: match task.session.handles.workspace_mode {
-            WorkspaceMode::Overlay => "overlay",
-            WorkspaceMode::Copy => "copy",
-        }
-        .to_owned(),
-        tools: task.executor.tools().iter().map(|tool| tool.as_str().to_owned()).collect(),
-        log: task.session.session.log_path(),
-        notes,
-    })));
-}
-
-fn record_start(
-    spec: &TaskSpec,
-    recorder: &Recorder,
-    session: &TaskSession,
-    executor: &Executor,
-    policy: &str,
-) -> Result<(), Failure> {
-    let mut event = recorder.event("session_start");
-    event.target = Some(spec.session.clone());
-    event.policy_digest = Some(executor.policy_digest().hex());
-    event.rule = Some(policy.to_owned());
-    for (layer, level) in session::enforcement(&session.handles.enforcement) {
-        event.detail.insert(format!("layer_{layer}"), level.into());
-    }
-    event.detail.insert("driver".to_owned(), session.driver.name().into());
-    let limit = limits(executor.envelope());
-    event.detail.insert("limit_micro_usd".to_owned(), limit.cost_micro_usd.into());
-    event.detail.insert("limit_input_tokens".to_owned(), limit.input_tokens.into());
-    event.detail.insert("limit_output_tokens".to_owned(), limit.output_tokens.into());
-    recorder.append(&event, nucleus_log::Durability::Durable).map(|_| ()).map_err(|error| Failure {
-        class: FailureClass::Unavailable,
-        message: format!("the log cannot be written: {error}"),
-        hint: None,
-    })
-}
-
 fn principal(spec: &TaskSpec) -> Result<Principal, Failure> {
     let made = match &spec.payload {
         Payload::Agent { agent, .. } => Principal::agent(agent, &spec.session),
         Payload::Command { .. } => Principal::user("operator", &spec.session),
+        Payload::Client => Principal::agent("client", &spec.session),
     };
     made.map_err(|error| Failure {
         class: FailureClass::Usage,
@@ -468,6 +428,7 @@ fn channel_of(payload: &Payload) -> Channel {
     match payload {
         Payload::Agent { .. } => Channel::Door,
         Payload::Command { .. } => Channel::Operator,
+        Payload::Client => Channel::Client,
     }
 }
 

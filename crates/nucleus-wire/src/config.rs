@@ -5,6 +5,8 @@
 //! allow_local_driver = true        # accept namespaces instead of a virtual machine
 //! default_profile = "fix-issue"    # when neither --profile nor --config is given
 //! agent = "claude"                 # when --agent is not given
+//! colour = "auto"                  # or "always", "never"; --color and NO_COLOR win
+//! quiet = false                    # show only what asks, fails or is refused
 //!
 //! [model]
 //! upstream = "https://api.anthropic.com"   # of Claude models
@@ -12,6 +14,10 @@
 //!
 //! [approvals]
 //! mode = "terminal"                # or "none": whatever needs approval is refused
+//!
+//! [storage]
+//! max_bytes = 21_474_836_480       # of sessions, caches and homes together; a run begins by removing old ones above it
+//! keep_days = 30                   # what `nucleus gc` removes when it was not used for so long
 //!
 //! # the administrator's file only
 //! [forbid]
@@ -36,10 +42,33 @@ use crate::limits::URL_MAX_BYTES;
 use crate::permissions::{PolicyFile, SECTIONS};
 use crate::profile;
 
-const USER_KEYS: [&str; 5] =
-    ["allow_local_driver", "default_profile", "agent", "model", "approvals"];
-const ADMIN_KEYS: [&str; 7] =
-    ["allow_local_driver", "default_profile", "agent", "model", "approvals", "forbid", "ceiling"];
+const USER_KEYS: [&str; 8] = [
+    "allow_local_driver",
+    "default_profile",
+    "agent",
+    "colour",
+    "quiet",
+    "model",
+    "approvals",
+    "storage",
+];
+const ADMIN_KEYS: [&str; 10] = [
+    "allow_local_driver",
+    "default_profile",
+    "agent",
+    "colour",
+    "quiet",
+    "model",
+    "approvals",
+    "storage",
+    "forbid",
+    "ceiling",
+];
+const COLOURS: [(&str, Colour); 3] =
+    [("auto", Colour::Auto), ("always", Colour::Always), ("never", Colour::Never)];
+/// Quotas below this would remove what the next run needs.
+const STORAGE_BYTES_MIN: u64 = 1024 * 1024;
+const KEEP_DAYS_MAX: u64 = 36_500;
 const AGENTS: [(&str, &str); 5] = [
     ("claude", "claude"),
     ("codex", "codex"),
@@ -50,6 +79,30 @@ const AGENTS: [(&str, &str); 5] = [
 const APPROVALS: [(&str, ApprovalMode); 2] =
     [("terminal", ApprovalMode::Terminal), ("none", ApprovalMode::None)];
 const UPSTREAMS: &str = "an origin: \"https://host\" or \"https://host:port\", or \"http://127.0.0.1:port\" for a gateway on this machine";
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the three words of every command line")]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Colour {
+    /// The word in files and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
 
 /// Settings of one file. What it does not say is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +119,14 @@ pub struct Config {
     pub prices: Option<String>,
     /// Who answers approvals.
     pub approvals: Option<ApprovalMode>,
+    /// When output is coloured.
+    pub colour: Option<Colour>,
+    /// Show less.
+    pub quiet: Option<bool>,
+    /// Most bytes of sessions, caches and homes together.
+    pub storage_max_bytes: Option<u64>,
+    /// Days after which what is not used goes.
+    pub storage_keep_days: Option<u64>,
 }
 
 /// An administrator's file.
@@ -112,6 +173,10 @@ impl Config {
             upstream: self.upstream.or_else(|| other.upstream.clone()),
             prices: self.prices.or_else(|| other.prices.clone()),
             approvals: self.approvals.or(other.approvals),
+            colour: self.colour.or(other.colour),
+            quiet: self.quiet.or(other.quiet),
+            storage_max_bytes: self.storage_max_bytes.or(other.storage_max_bytes),
+            storage_keep_days: self.storage_keep_days.or(other.storage_keep_days),
         }
     }
 }
@@ -158,6 +223,8 @@ fn settings(root: &Table<'_, '_>, source: &mut Source<'_>) -> Config {
             .and_then(|item| item.word(&profiles(), source))
             .map(str::to_owned),
         agent: root.get("agent").and_then(|item| item.word(&AGENTS, source)).map(str::to_owned),
+        colour: root.get("colour").and_then(|item| item.word(&COLOURS, source)),
+        quiet: root.flag("quiet", source),
         ..Config::default()
     };
     if let Some(model) = root.table("model", source) {
@@ -168,6 +235,12 @@ fn settings(root: &Table<'_, '_>, source: &mut Source<'_>) -> Config {
     if let Some(approvals) = root.table("approvals", source) {
         approvals.only(&["mode"], source);
         config.approvals = approvals.get("mode").and_then(|item| item.word(&APPROVALS, source));
+    }
+    if let Some(storage) = root.table("storage", source) {
+        storage.only(&["max_bytes", "keep_days"], source);
+        let bytes = STORAGE_BYTES_MIN..=u64::MAX / 2;
+        config.storage_max_bytes = storage.integer("max_bytes", bytes, source);
+        config.storage_keep_days = storage.integer("keep_days", 1..=KEEP_DAYS_MAX, source);
     }
     config
 }

@@ -105,6 +105,9 @@ pub enum Payload {
         /// Bytes the adapter hands to the agent as a file (the script of `scripted`).
         input: Option<String>,
     },
+    /// The tool calls of an MCP client outside of any pod, over a connection the proxy was given (`--client-fd`).
+    /// Nothing but those calls is enforced.
+    Client,
     /// One command, in a tool pod, judged as a `run`.
     Command {
         /// Program and arguments.

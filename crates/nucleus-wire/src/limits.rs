@@ -21,6 +21,9 @@ pub const CANCEL_REASON_MAX_BYTES: usize = 512;
 /// Tool-use id a client attaches to a call, kept for correlation only.
 pub const TOOL_USE_ID_MAX_BYTES: usize = 128;
 
+/// State of an `input_required` answer, as a client echoes it.
+pub const REQUEST_STATE_MAX_BYTES: usize = 256;
+
 /// A path argument.
 pub const PATH_MAX_BYTES: usize = 4_096;
 /// A glob or regular expression.

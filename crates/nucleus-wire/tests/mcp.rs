@@ -11,8 +11,9 @@ use std::io::{self, Read};
 use nucleus_wire::json::JsonErrorKind;
 use nucleus_wire::limits::{FRAME_MAX_BYTES, METHOD_MAX_BYTES, REQUEST_ID_MAX_BYTES};
 use nucleus_wire::mcp::{
-    ErrorCode, Frame, FrameErrorKind, FrameReader, Line, Notification, Progress, ProtocolVersion,
-    Reply, ReplyPayload, Request, RequestId, ServerInfo, ServerNotification, ToolResult,
+    Envelope, EnvelopeError, ErrorCode, Frame, FrameErrorKind, FrameReader, Image, Line,
+    Notification, Progress, ProtocolVersion, Reply, ReplyPayload, Request, RequestId, ServerInfo,
+    ServerNotification, ToolResult,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -31,15 +32,10 @@ fn reply_of(line: &[u8]) -> Value {
 #[test]
 fn a_real_opening_of_a_client_is_understood() {
     // The order Claude Code 2.1 sends them in, answers as it needs them.
-    let (id, probe) = request(
+    let (_, probe) = request(
         r#"{"jsonrpc":"2.0","id":"server-discover-probe-1","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,
     );
-    assert_eq!(probe, Request::Unknown { method: "server/discover".into() });
-    let reply: Value = serde_json::from_slice(&Reply::method_not_found(id).to_line()).unwrap();
-    assert_eq!(
-        reply,
-        json!({"jsonrpc":"2.0","id":"server-discover-probe-1","error":{"code":-32601,"message":"method not found"}})
-    );
+    assert_eq!(probe, Request::Discover);
 
     let (id, initialize) = request(
         r#"{"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"roots":{},"elicitation":{"form":{},"url":{}}},"clientInfo":{"name":"claude-code","version":"2.1.329"}},"jsonrpc":"2.0","id":0}"#,
@@ -85,6 +81,102 @@ fn a_real_opening_of_a_client_is_understood() {
         sent,
         json!({"jsonrpc":"2.0","method":"notifications/progress",
                "params":{"progressToken":7,"progress":5,"total":9,"message":"building"}})
+    );
+}
+
+const SERVER: ServerInfo<'static> =
+    ServerInfo { name: "nucleus", title: None, version: "0.1.0", instructions: Some("How to.") };
+
+fn envelope(meta: Value) -> Result<Option<Envelope>, EnvelopeError> {
+    let Value::Object(params) = json!({ "_meta": meta }) else { panic!() };
+    Envelope::of(&params)
+}
+
+#[test]
+fn a_request_that_carries_its_own_metadata_is_known_by_it() {
+    let whole = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "c", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}},
+    });
+    let read = envelope(whole).unwrap().unwrap();
+    assert_eq!((read.version, read.client.name.as_str()), (ProtocolVersion::V2026_07_28, "c"));
+    assert_eq!(Envelope::of(&serde_json::Map::new()), Ok(None));
+    assert_eq!(envelope(json!({"progressToken": 1})), Ok(None));
+    for (incomplete, names) in [
+        (json!({"io.modelcontextprotocol/clientCapabilities": {}}), "protocolVersion"),
+        (json!({"io.modelcontextprotocol/clientInfo": {}}), "protocolVersion"),
+        (json!({"io.modelcontextprotocol/protocolVersion": 3}), "protocolVersion"),
+        (json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"}), "clientCapabilities"),
+        (
+            json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                   "io.modelcontextprotocol/clientCapabilities": []}),
+            "clientCapabilities",
+        ),
+        (json!(7), "_meta"),
+    ] {
+        let error = envelope(incomplete).unwrap_err();
+        let reply = error.reply(RequestId::Integer(1));
+        assert_eq!(reply.as_value()["error"]["code"], -32602, "{reply:?}");
+        assert!(error.to_string().contains(names), "{error}");
+    }
+    for other in ["2025-11-25", "2027-01-01", ""] {
+        let error =
+            envelope(json!({"io.modelcontextprotocol/protocolVersion": other})).unwrap_err();
+        let reply = error.reply(RequestId::Text("q".into()));
+        assert_eq!(
+            reply.as_value()["error"],
+            json!({"code": -32022, "message": "unsupported protocol version",
+                   "data": {"supported": ["2026-07-28", "2025-11-25", "2025-06-18"], "requested": other}})
+        );
+    }
+}
+
+#[test]
+fn results_of_the_stateless_revision_have_its_shape() {
+    let info =
+        json!({"io.modelcontextprotocol/serverInfo": {"name": "nucleus", "version": "0.1.0"}});
+    let one = || RequestId::Integer(1);
+    let reply = Reply::discovered(one(), &SERVER).stateless(&SERVER).cacheable(5);
+    assert_eq!(
+        reply.as_value()["result"],
+        json!({"resultType": "complete", "supportedVersions": ["2026-07-28", "2025-11-25", "2025-06-18"],
+               "capabilities": {"tools": {"listChanged": false}}, "instructions": "How to.",
+               "ttlMs": 5, "cacheScope": "private", "_meta": info})
+    );
+    let mut meta = serde_json::Map::new();
+    meta.insert("nucleus/result".into(), json!({"exit": 0}));
+    let reply = Reply::tool(one(), ToolResult::text("ok").with_meta(meta)).stateless(&SERVER);
+    assert_eq!(reply.as_value()["result"]["resultType"], "complete");
+    assert_eq!(reply.as_value()["result"]["_meta"]["nucleus/result"]["exit"], 0);
+    assert_eq!(
+        reply.as_value()["result"]["_meta"]["io.modelcontextprotocol/serverInfo"]["name"],
+        "nucleus"
+    );
+    let reply = Reply::input_required(one(), "s").stateless(&SERVER);
+    assert_eq!(
+        reply.as_value()["result"],
+        json!({"resultType": "input_required", "requestState": "s", "_meta": info})
+    );
+    let error = Reply::method_not_found(one());
+    assert_eq!(error.clone().stateless(&SERVER).cacheable(1), error);
+    assert!(error.is_error() && !reply.is_error());
+    let line = ServerNotification::acknowledged(&one()).to_line();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&line).unwrap(),
+        json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+               "params": {"_meta": {"io.modelcontextprotocol/subscriptionId": 1}, "notifications": {}}})
+    );
+}
+
+#[test]
+fn pictures_are_sent_as_base64() {
+    let image = Image { bytes: vec![0xfb, 0xff, 0], mime_type: "image/png" };
+    let reply = Reply::tool(RequestId::Integer(1), ToolResult::text("[PNG]").with_image(image));
+    assert_eq!(
+        reply.as_value()["result"]["content"],
+        json!([{"type": "text", "text": "[PNG]"},
+               {"type": "image", "data": "+/8A", "mimeType": "image/png"}])
     );
 }
 
@@ -207,6 +299,12 @@ fn bad_parameters_are_named() {
             r#""arguments" must be an object"#,
         ),
         ("tools/call", json!({"name": "read", "_meta": 1}), r#""_meta" must be an object"#),
+        ("subscriptions/listen", json!({}), r#""notifications" must be an object"#),
+        (
+            "tools/call",
+            json!({"name": "read", "requestState": 7}),
+            r#""requestState" must be text as this server gave it"#,
+        ),
         (
             "tools/call",
             json!({"name": "read", "_meta": {"progressToken": 1.5}}),

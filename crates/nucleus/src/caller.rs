@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Channel {
     /// The door: a listener in the agent pod's private root.
     Door,
+    /// A connection handed to the enforcement process by the user's side, for an MCP client outside of any pod.
+    Client,
     /// The model gate's listener in the agent pod.
     ModelGate,
     /// The enforcement process itself, for the command a user named.
@@ -22,6 +24,7 @@ impl Channel {
     pub fn name(self) -> &'static str {
         match self {
             Self::Door => "door",
+            Self::Client => "client",
             Self::ModelGate => "model_gate",
             Self::Operator => "operator",
             Self::Embedded => "embedded",

@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::jobs::{JobId, Jobs};
 use crate::port::{Exit, Progress, RunSpec, Runner, Workspace};
 use crate::refusal::Refusal;
+use crate::result::Image;
 
 /// Permission to do one effect: its intent is in the log. Made by the record room only, used once.
 #[derive(Debug)]
@@ -75,6 +76,8 @@ pub(crate) trait PathGuard: Sync {
 pub(crate) struct EffectReport {
     /// Body for the agent: content, listing, output.
     pub(crate) text: String,
+    /// A picture that was asked for.
+    pub(crate) image: Option<Image>,
     /// The same as data, for clients that take structured results.
     pub(crate) structured: Option<Value>,
     /// The call did not do what it was asked for (a command that exits with a status is no error).

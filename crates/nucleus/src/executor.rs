@@ -125,6 +125,7 @@ impl Executor {
                 self.malformed(caller, error.code());
                 ToolResult {
                     text: error.agent_text(),
+                    image: None,
                     structured: None,
                     ending: Ending::Malformed { code: error.code() },
                 }

@@ -10,10 +10,21 @@ use crate::refusal::Refusal;
 pub struct ToolResult {
     /// Body for the agent.
     pub text: String,
+    /// A picture that was asked for.
+    pub image: Option<Box<Image>>,
     /// The same as data.
     pub structured: Option<Value>,
     /// How the call ended.
     pub ending: Ending,
+}
+
+/// A picture, ready for a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its kind, `image/png` and the like.
+    pub mime_type: &'static str,
 }
 
 /// How a call ended.

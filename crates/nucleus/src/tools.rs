@@ -9,6 +9,7 @@ mod edit;
 pub(crate) mod error;
 mod glob;
 mod grep;
+mod image;
 pub(crate) mod limits;
 mod pattern;
 mod perform;
@@ -23,5 +24,6 @@ mod tree;
 mod write;
 
 pub(crate) use error::{Kind, ToolError};
+pub(crate) use image::names_image;
 pub(crate) use perform::perform;
 pub(crate) use resolver::Resolver;

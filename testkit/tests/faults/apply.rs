@@ -1,4 +1,4 @@
-//! `kill -9` of `nucleus apply` and of `nucleus review --accept`: the next one finishes it or starts again.
+//! `kill -9` of `nucleus apply`, `nucleus review --accept` and `nucleus undo`: the next one finishes it or starts again.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -24,6 +24,8 @@ enum Way {
     Edited,
     /// `nucleus review --accept` of everything.
     Accept,
+    /// `nucleus undo` of what was applied.
+    Undo,
 }
 
 /// How often the workspace was found in which state after a kill.
@@ -42,6 +44,11 @@ fn a_killed_apply_does_not_undo_what_the_user_did_since() {
 #[test]
 fn a_killed_acceptance_is_finished_by_the_next() {
     killed("kill_accept", Way::Accept);
+}
+
+#[test]
+fn a_killed_undo_is_finished_by_the_next() {
+    killed("kill_undo", Way::Undo);
 }
 
 fn killed(test: &str, way: Way) {
@@ -102,6 +109,11 @@ fn prepare(host: &Host) -> (Tree, Tree) {
 
 fn one_session(host: &Host, way: Way, chance: &mut Chance, states: &mut States) {
     let (mut old, mut new) = prepare(host);
+    if way == Way::Undo {
+        host.nucleus(&["apply"]).expect_code(0);
+        assert_whole(host, &new, "applied before it is taken back");
+        std::mem::swap(&mut old, &mut new);
+    }
     let mut delay = Duration::from_millis(60);
     // Shorter and shorter, until one is let through.
     for attempt in 0..4 {
@@ -150,7 +162,7 @@ fn one_session(host: &Host, way: Way, chance: &mut Chance, states: &mut States) 
 fn command(host: &Host, way: Way) -> Option<Command> {
     let mut command = host.command("nucleus");
     if way != Way::Accept {
-        command.arg("apply");
+        command.arg(if way == Way::Undo { "undo" } else { "apply" });
         return Some(command);
     }
     let list = host.nucleus(&["review", "--json"]);

@@ -7,9 +7,12 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::error::UpstreamError;
+use crate::price::PriceTable;
+use crate::provider::Provider;
 use crate::refusal::Refusal;
 
 /// The answer broke off; the connection is closed so that the client cannot take it for complete.
@@ -81,9 +84,10 @@ impl Body for GateBody {
 }
 
 /// The answer to a refused request.
-pub(super) fn refused(refusal: &Refusal) -> Response<GateBody> {
+pub(super) fn refused(provider: Provider, refusal: &Refusal) -> Response<GateBody> {
     let (status, kind) = refusal.status();
-    let mut response = own(status, kind, &format!("Nucleus refused this request: {refusal}"));
+    let mut response =
+        own(provider, status, kind, &format!("Nucleus refused this request: {refusal}"));
     if let Ok(code) = HeaderValue::from_str(refusal.code()) {
         response.headers_mut().insert("x-nucleus-rule", code);
     }
@@ -95,10 +99,11 @@ pub(super) fn refused(refusal: &Refusal) -> Response<GateBody> {
 }
 
 /// The answer when the provider could not be used.
-pub(super) fn unavailable(error: UpstreamError) -> Response<GateBody> {
+pub(super) fn unavailable(provider: Provider, error: UpstreamError) -> Response<GateBody> {
     let retry =
         matches!(error, UpstreamError::Connect | UpstreamError::Timeout | UpstreamError::Broken);
-    let mut response = own(StatusCode::BAD_GATEWAY, "api_error", &format!("Nucleus: {error}"));
+    let mut response =
+        own(provider, StatusCode::BAD_GATEWAY, "api_error", &format!("Nucleus: {error}"));
     let retry = HeaderValue::from_static(if retry { "true" } else { "false" });
     response.headers_mut().insert("x-should-retry", retry);
     response
@@ -120,9 +125,47 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-fn own(status: StatusCode, kind: &str, message: &str) -> Response<GateBody> {
-    let error = serde_json::json!({"type": "error", "error": {"type": kind, "message": message}});
-    let mut response = Response::new(GateBody::Own(Some(error.to_string().into())));
+/// The models the gate has prices for: no others can be called.
+pub(super) fn models(provider: Provider, prices: &PriceTable) -> Response<GateBody> {
+    let names = prices.models(provider);
+    let list = if provider == Provider::Gemini {
+        let methods = ["generateContent", "streamGenerateContent", "countTokens"];
+        let models: Vec<_> = names
+            .map(|name| json!({"name": format!("models/{name}"), "displayName": name, "supportedGenerationMethods": methods}))
+            .collect();
+        json!({"models": models})
+    } else {
+        let models: Vec<_> = names
+            .map(|name| json!({"id": name, "object": "model", "created": 0, "owned_by": "nucleus"}))
+            .collect();
+        json!({"object": "list", "data": models})
+    };
+    written(StatusCode::OK, &list)
+}
+
+/// An error in the provider's own form, so that its clients show the words.
+fn own(provider: Provider, status: StatusCode, kind: &str, message: &str) -> Response<GateBody> {
+    let error = match provider {
+        Provider::Anthropic => {
+            json!({"type": "error", "error": {"type": kind, "message": message}})
+        }
+        Provider::OpenAi | Provider::OpenAiChat => {
+            json!({"error": {"type": kind, "message": message, "param": null, "code": null}})
+        }
+        Provider::Gemini => {
+            let name = match status {
+                StatusCode::NOT_FOUND => "NOT_FOUND",
+                StatusCode::BAD_GATEWAY => "UNAVAILABLE",
+                _ => "INVALID_ARGUMENT",
+            };
+            json!({"error": {"code": status.as_u16(), "message": message, "status": name}})
+        }
+    };
+    written(status, &error)
+}
+
+fn written(status: StatusCode, body: &serde_json::Value) -> Response<GateBody> {
+    let mut response = Response::new(GateBody::Own(Some(body.to_string().into())));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert("content-type", json);

@@ -7,15 +7,21 @@ use tokio::sync::mpsc;
 use crate::error::UpstreamError;
 use crate::ledger::{CallKind, Ledger, ModelCall, Note, Ticket};
 use crate::price::Price;
-use crate::usage::{Meter, Unbelieved, Usage};
+use crate::usage::{Bounds, Meter, Unbelieved, Usage};
+
+/// How a call is paid for.
+pub(super) struct Terms {
+    pub(super) price: Price,
+    pub(super) kind: CallKind,
+    pub(super) us_percent: u64,
+    pub(super) bounds: Bounds,
+}
 
 /// Holds the ticket of a call. Dropped once the request may have left, it books the whole reservation; before, nothing.
 pub(super) struct Booking {
     ticket: Option<Box<dyn Ticket>>,
     ledger: Arc<dyn Ledger>,
-    price: Price,
-    kind: CallKind,
-    us_percent: u64,
+    terms: Terms,
     sent: bool,
     why_whole: Unbelieved,
     alive: mpsc::Sender<()>,
@@ -25,17 +31,13 @@ impl Booking {
     pub(super) fn new(
         ticket: Box<dyn Ticket>,
         ledger: Arc<dyn Ledger>,
-        price: Price,
-        kind: CallKind,
-        us_percent: u64,
+        terms: Terms,
         alive: mpsc::Sender<()>,
     ) -> Self {
         Self {
             ticket: Some(ticket),
             ledger,
-            price,
-            kind,
-            us_percent,
+            terms,
             sent: false,
             why_whole: Unbelieved::Aborted,
             alive,
@@ -65,13 +67,13 @@ impl Booking {
 
     /// The answer ended; `paid` when its status says that work was done.
     pub(super) async fn finish(mut self, meter: Meter, paid: bool) {
-        if self.kind == CallKind::CountTokens || !paid {
+        if self.terms.kind == CallKind::CountTokens || !paid {
             return self.free().await;
         }
-        match meter.finish() {
+        match meter.finish(&self.terms.bounds) {
             Ok((mut usage, us)) => {
-                let percent = if us { self.us_percent } else { 0 };
-                usage.cost_micro_usd = ModelCall::cost(&self.price, &usage, percent);
+                let percent = if us { self.terms.us_percent } else { 0 };
+                usage.cost_micro_usd = ModelCall::cost(&self.terms.price, &usage, percent);
                 self.settle(usage).await;
             }
             Err(why) => self.why_whole = why,

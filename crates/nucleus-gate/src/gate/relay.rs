@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::answer::{GateBody, Relayed};
 use super::booking::Booking;
 use crate::limits::{CLIENT_STALL_TIME, RESPONSE_BODY_BYTES, RESPONSE_IDLE_TIME};
+use crate::provider::Provider;
 use crate::scrub::Scrub;
 use crate::secret::Secret;
 use crate::usage::Meter;
@@ -24,6 +25,7 @@ pub(super) struct Relay {
     pub(super) body: Incoming,
     pub(super) key: Option<Arc<Secret>>,
     pub(super) booking: Booking,
+    pub(super) provider: Provider,
     /// The status says that the provider did work.
     pub(super) paid: bool,
     /// The answer is an event stream.
@@ -44,7 +46,10 @@ impl Relay {
 
     /// `None` when the answer broke off, was too slow or too large, or the client left: then the booking is dropped.
     async fn run(mut self, client: mpsc::Sender<Relayed>) -> Option<()> {
-        let mut meter = if self.stream { Meter::stream() } else { Meter::object() };
+        let mut meter = match self.stream {
+            true => Meter::stream(self.provider),
+            false => Meter::object(self.provider),
+        };
         let mut scrub = Scrub::new(self.key.take());
         let mut passed = 0_u64;
         loop {

@@ -1,14 +1,16 @@
 use super::*;
 
+const BOUNDS: Bounds = Bounds { prompt_tokens: 1_000_000, output_tokens: 10_000 };
+
 const START: &str = r#"{"type":"message_start","message":{"content":[],"usage":{"input_tokens":7,"output_tokens":1,"cache_creation_input_tokens":100,"cache_read_input_tokens":50,"cache_creation":{"ephemeral_5m_input_tokens":60,"ephemeral_1h_input_tokens":40},"inference_geo":"us"}}}"#;
 
 fn stream(events: &[&str]) -> Result<(Usage, bool), Unbelieved> {
     let text: String = events.iter().map(|e| format!("event: x\r\ndata: {e}\r\n\r\n")).collect();
     // Every split of the bytes must read the same; 7 and 1 cut through lines and characters.
     let results = [text.len().max(1), 7, 1].map(|size| {
-        let mut meter = Meter::stream();
+        let mut meter = Meter::stream(Provider::Anthropic);
         text.as_bytes().chunks(size).for_each(|chunk| meter.feed(chunk));
-        meter.finish()
+        meter.finish(&BOUNDS)
     });
     assert_eq!(results[0], results[1]);
     assert_eq!(results[0], results[2]);
@@ -62,22 +64,22 @@ fn what_cannot_be_believed_is_told_apart() {
 
 #[test]
 fn a_line_without_end_does_not_grow_and_is_not_believed() {
-    let mut meter = Meter::stream();
+    let mut meter = Meter::stream(Provider::Anthropic);
     meter.feed(b"data: ");
     for _ in 0..9 {
         meter.feed(&vec![b'x'; STREAM_LINE_BYTES / 8]);
     }
     let Form::Stream(line) = &meter.form else { panic!("a stream") };
     assert!(line.len() <= STREAM_LINE_BYTES);
-    assert_eq!(meter.finish(), Err(Unbelieved::Missing));
+    assert_eq!(meter.finish(&BOUNDS), Err(Unbelieved::Missing));
 }
 
 #[test]
 fn objects_are_read_whole() {
     let object = |text: &str| {
-        let mut meter = Meter::object();
+        let mut meter = Meter::object(Provider::Anthropic);
         text.as_bytes().chunks(5).for_each(|chunk| meter.feed(chunk));
-        meter.finish()
+        meter.finish(&BOUNDS)
     };
     let good = r#"{"content":[{"type":"text"}],"usage":{"input_tokens":3,"output_tokens":2}}"#;
     assert_eq!(object(good).unwrap().0.output_tokens, 2);

@@ -13,7 +13,8 @@ use super::plan::{
 };
 use super::recover::recover;
 use super::review;
-use super::session::{Lock, Session, Status};
+use super::session::{Lock, Session};
+use super::undo;
 
 mod step;
 
@@ -97,12 +98,12 @@ pub(crate) fn apply_probed(
     options: &ApplyOptions<'_>,
     probe: Probe<'_>,
 ) -> Result<ApplyReport, WorkspaceError> {
-    if matches!(session.status(), Status::Applied | Status::Discarded) {
+    if session.status().is_settled() {
         return Err(WorkspaceError::Over { id: session.id().to_owned(), status: session.status() });
     }
     recover(session, lock)?;
-    if session.status() == Status::Applied {
-        // An apply that had died was finished just now, and nothing waits.
+    if session.status().is_settled() {
+        // What had died was finished just now, and nothing waits.
         return Ok(ApplyReport::default());
     }
     let scan = change::scan(session)?;
@@ -166,6 +167,7 @@ fn run(
         ops,
         waiting: plan.waiting,
         whole,
+        undo: None,
     };
     let mut waiting = record.waiting.clone();
     let mut conflicted = BTreeMap::new();
@@ -173,31 +175,42 @@ fn run(
         review::store(session, lock, &waiting, whole)?;
         review::settle(session, lock)?;
     } else {
-        let mut journal = Journal::create(session.dir())?;
-        let mut executor = Executor::open(session, &record.staging, probe)?;
-        executor.require_space(session, &record.ops).inspect_err(|_| {
-            // Nothing was announced yet.
-            let _ = std::fs::remove_file(super::journal::path_in(session.dir()));
-        })?;
-        journal.append(&Record::Plan(record.clone()))?;
-        let staged = match executor.stage(&record.ops) {
-            Ok(staged) => staged,
-            Err(error) => return Err(undo(session, journal, &executor, error)),
-        };
-        journal.append(&Record::Staged(staged.clone()))?;
-        conflicted = match executor.forward(&record.ops, &staged) {
-            Ok(conflicted) => conflicted,
-            Err(error) if error.is_crash() => return Err(error.into_error(session.id())),
-            Err(error) => {
-                journal.append(&Record::Rollback)?;
-                executor.back(&record.ops, &staged);
-                return Err(undo(session, journal, &executor, error));
-            }
-        };
-        finish(session, lock, journal, &executor, &record, &conflicted)?;
+        conflicted = carry(session, lock, &record, probe)?;
         waiting = with_conflicts(&record, &conflicted);
     }
     Ok(report(&plan.go, &waiting, &conflicted))
+}
+
+/// Does the steps of a record behind the journal; gives those that the host got in the way of.
+pub(crate) fn carry(
+    session: &mut Session,
+    lock: &Lock,
+    record: &PlanRecord,
+    probe: Probe<'_>,
+) -> Result<BTreeMap<TreePath, ConflictReason>, WorkspaceError> {
+    let mut journal = Journal::create(session.dir())?;
+    let mut executor = Executor::open(session, record, probe)?;
+    executor.require_space(session, &record.ops).inspect_err(|_| {
+        // Nothing was announced yet.
+        let _ = std::fs::remove_file(super::journal::path_in(session.dir()));
+    })?;
+    journal.append(&Record::Plan(record.clone()))?;
+    let staged = match executor.stage(&record.ops) {
+        Ok(staged) => staged,
+        Err(error) => return Err(put_back(session, journal, &executor, error)),
+    };
+    journal.append(&Record::Staged(staged.clone()))?;
+    let conflicted = match executor.forward(&record.ops, &staged) {
+        Ok(conflicted) => conflicted,
+        Err(error) if error.is_crash() => return Err(error.into_error(session.id())),
+        Err(error) => {
+            journal.append(&Record::Rollback)?;
+            executor.back(&record.ops, &staged);
+            return Err(put_back(session, journal, &executor, error));
+        }
+    };
+    finish(session, lock, journal, &executor, record, &conflicted)?;
+    Ok(conflicted)
 }
 
 /// Makes the result durable and ends the journal.
@@ -210,15 +223,36 @@ pub(crate) fn finish(
     conflicted: &BTreeMap<TreePath, ConflictReason>,
 ) -> Result<(), WorkspaceError> {
     executor.sync(&record.ops, &session.meta().workspace)?;
-    review::store(session, lock, &with_conflicts(record, conflicted), record.whole)?;
+    if record.undo.is_none() {
+        undo::keep(session, executor, &record.ops, conflicted)?;
+        executor.crash_here("kept").map_err(|e| e.into_error(session.id()))?;
+        review::store(session, lock, &with_conflicts(record, conflicted), record.whole)?;
+    }
     journal.append(&Record::Committed)?;
     executor.crash_here("committed").map_err(|e| e.into_error(session.id()))?;
-    executor.clear(&session.meta().workspace)?;
-    journal.remove()?;
-    review::settle(session, lock)
+    conclude(session, lock, journal, executor, record)
 }
 
-fn undo(
+/// What comes after the record is committed.
+pub(crate) fn conclude(
+    session: &mut Session,
+    lock: &Lock,
+    journal: Journal,
+    executor: &Executor<'_>,
+    record: &PlanRecord,
+) -> Result<(), WorkspaceError> {
+    executor.clear(&session.meta().workspace)?;
+    if let Some(layer) = record.undo {
+        undo::drop_layer(session, layer)?;
+    }
+    journal.remove()?;
+    match record.undo {
+        Some(_) => undo::settle(session, lock),
+        None => review::settle(session, lock),
+    }
+}
+
+fn put_back(
     session: &Session,
     journal: Journal,
     executor: &Executor<'_>,
@@ -275,4 +309,4 @@ fn report(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -69,10 +69,25 @@ pub fn changes(session: &Session) -> Result<Vec<Change>, WorkspaceError> {
     Ok(scan(session)?.changes)
 }
 
+/// Lists what the task of a session has changed so far, while its pods may run: a look, not a snapshot. What comes and
+/// goes meanwhile, and directories closed to this user, are passed over.
+///
+/// # Errors
+/// As [`changes`].
+pub fn changes_now(session: &Session) -> Result<Vec<Change>, WorkspaceError> {
+    let mut changes = scan_as(session, true)?.changes;
+    changes.retain(|change| !change.path.names().any(overlay::is_own_temporary));
+    Ok(changes)
+}
+
 pub(crate) fn scan(session: &Session) -> Result<Scan, WorkspaceError> {
+    scan_as(session, false)
+}
+
+fn scan_as(session: &Session, live: bool) -> Result<Scan, WorkspaceError> {
     session.require_workspace()?;
     let mut scan = match session.meta().mode {
-        Mode::Overlay => overlay::scan(session)?,
+        Mode::Overlay => overlay::scan(session, live)?,
         Mode::Copy => copy::scan(session)?,
     };
     scan.changes.sort_by(|a, b| a.path.cmp(&b.path).then(b.kind.cmp(&a.kind)));

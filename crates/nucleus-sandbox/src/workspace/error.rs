@@ -38,7 +38,7 @@ pub enum WorkspaceError {
     Over {
         /// The session.
         id: String,
-        /// `applied` or `discarded`.
+        /// `applied`, `discarded` or `undone`.
         status: super::session::Status,
     },
     /// Misuse: an item was named that does not wait for review.
@@ -100,6 +100,34 @@ pub enum WorkspaceError {
         "applying {path} failed ({source}); every change was put back. Remove the cause, then `nucleus apply {id}`"
     )]
     RolledBack {
+        /// The path at which it failed, escaped.
+        path: String,
+        /// Why.
+        source: io::Error,
+        /// The session.
+        id: String,
+    },
+    /// Misuse: nothing of the session's was applied.
+    #[error("session {id} ({status}) applied nothing that could be taken back")]
+    NothingApplied {
+        /// The session.
+        id: String,
+        /// How far it is.
+        status: super::session::Status,
+    },
+    /// Unavailable: what would be put back was not kept.
+    #[error("session {id} cannot be undone: {why}")]
+    NotKept {
+        /// The session.
+        id: String,
+        /// Why not.
+        why: String,
+    },
+    /// Unavailable: taking back failed and everything was put as it was before.
+    #[error(
+        "taking back {path} failed ({source}); nothing was changed. Remove the cause, then `nucleus undo {id}`"
+    )]
+    UndoFailed {
         /// The path at which it failed, escaped.
         path: String,
         /// Why.

@@ -35,6 +35,9 @@ pub(crate) struct PlanRecord {
     pub(crate) waiting: Vec<Waiting>,
     /// Whether this settles the session (an apply) or only some of its waiting paths (an accept).
     pub(crate) whole: bool,
+    /// The layer of before-images that this takes back; none for an apply.
+    #[serde(default)]
+    pub(crate) undo: Option<u32>,
 }
 
 /// How far a journal says an apply got.

@@ -10,5 +10,7 @@ pub const DIFF_BYTES: u64 = 1024 * 1024;
 pub const META_BYTES: u64 = 64 * 1024 * 1024;
 /// Largest `.git/config` scrubbed; a larger one is masked whole.
 pub const GIT_CONFIG_BYTES: u64 = 1024 * 1024;
+/// Most bytes of replaced and removed files that an apply keeps, so that it can be taken back.
+pub const UNDO_BYTES: u64 = 512 * 1024 * 1024;
 /// Wall-clock time may run behind boot time by this much before every change is held.
 pub const CLOCK_SLACK_MS: u64 = 1000;

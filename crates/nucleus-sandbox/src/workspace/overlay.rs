@@ -14,7 +14,7 @@ use super::limits::DEPTH_LEVELS;
 use super::node::NodeKind;
 use super::path::TreePath;
 use super::session::Session;
-use super::tree::Tree;
+use super::tree::{Tree, is_absent};
 
 const OPAQUE: &str = "user.overlay.opaque";
 const WHITEOUT: &str = "user.overlay.whiteout";
@@ -36,10 +36,13 @@ struct Walk<'a> {
     lower: Tree,
     upper_path: &'a Path,
     lower_path: &'a Path,
+    /// Pods may be writing: nothing is touched, and what comes and goes meanwhile is passed over.
+    live: bool,
     scan: Scan,
 }
 
-pub(crate) fn scan(session: &Session) -> Result<Scan, WorkspaceError> {
+/// Reads the upper layer. `live` while pods may be writing to it.
+pub(crate) fn scan(session: &Session, live: bool) -> Result<Scan, WorkspaceError> {
     let upper_path = session.upper();
     let lower_path = &session.meta().workspace;
     let mut walk = Walk {
@@ -47,6 +50,7 @@ pub(crate) fn scan(session: &Session) -> Result<Scan, WorkspaceError> {
         lower: Tree::open(lower_path).at(Doing::Read, lower_path)?,
         upper_path: &upper_path,
         lower_path,
+        live,
         scan: Scan::default(),
     };
     walk.directory(&TreePath::root(), Below::Merged, 0)?;
@@ -76,7 +80,13 @@ impl Walk<'_> {
             }
         }
         for entry in entries {
-            self.entry(&dir.child(&entry.name), below, depth)?;
+            match self.entry(&dir.child(&entry.name), below, depth) {
+                Err(WorkspaceError::Io { source, .. })
+                    if self.live
+                        && (is_absent(&source)
+                            || source.kind() == io::ErrorKind::PermissionDenied) => {}
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -134,7 +144,8 @@ impl Walk<'_> {
     /// Lets this user into a directory that the task closed to its owner, or its content could be neither shown nor
     /// applied. Root is let in anyway.
     fn open_up(&self, path: &TreePath, stat: &Stat) -> io::Result<()> {
-        if stat.st_mode & 0o700 == 0o700 || rustix::process::geteuid().is_root() {
+        let open = stat.st_mode & 0o700 == 0o700;
+        if self.live || open || rustix::process::geteuid().is_root() {
             return Ok(());
         }
         let (dir, name) = self.upper.parent(path)?;

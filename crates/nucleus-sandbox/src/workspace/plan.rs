@@ -15,7 +15,7 @@ mod hold;
 mod order;
 
 pub(crate) use conflict::Host;
-pub(crate) use hold::Holder;
+pub(crate) use hold::{Holder, is_own_git};
 pub(crate) use order::{Op, Owner, arrange};
 
 /// Why a change waits for the user although the host did not change.

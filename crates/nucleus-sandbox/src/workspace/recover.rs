@@ -1,9 +1,8 @@
 //! After a crash in the middle of an apply.
 
-use super::apply::{Executor, finish};
+use super::apply::{Executor, conclude, finish};
 use super::error::WorkspaceError;
 use super::journal::{self, Journal, Record};
-use super::review;
 use super::session::{Lock, Session};
 
 /// What a recovery did.
@@ -31,11 +30,9 @@ pub fn recover(session: &mut Session, lock: &Lock) -> Result<Recovery, Workspace
         journal.remove()?;
         return Ok(Recovery::RolledBack);
     };
-    let executor = Executor::open(session, &plan.staging, &|_| false)?;
+    let executor = Executor::open(session, &plan, &|_| false)?;
     if progress.committed {
-        executor.clear(&session.meta().workspace)?;
-        journal.remove()?;
-        review::settle(session, lock)?;
+        conclude(session, lock, journal, &executor, &plan)?;
         return Ok(Recovery::Finished);
     }
     let undo = progress.rollback || progress.staged.is_none();

@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nucleus_wire::changeset;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{ApplyReport, apply_accepted};
@@ -20,8 +19,7 @@ use super::tree::Tree;
 
 mod diff;
 
-pub(crate) use diff::versions;
-pub use diff::{Diff, diff};
+pub use diff::{Diff, diff, diff_change};
 
 /// `held.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -208,15 +206,12 @@ pub fn discard(session: &mut Session, lock: &Lock) -> Result<(), WorkspaceError>
         }
     }
     session.set_status(lock, Status::Discarded)?;
-    // What is thrown away is not shown later either.
-    let record = session.dir().join(changeset::FILE);
-    remove_tree(&record).at(Doing::Remove, &record)?;
     clear(session)
 }
 
 fn require_open(session: &Session) -> Result<(), WorkspaceError> {
     let status = session.status();
-    if matches!(status, Status::Applied | Status::Discarded) {
+    if status.is_settled() {
         return Err(WorkspaceError::Over { id: session.id().to_owned(), status });
     }
     Ok(())
@@ -282,9 +277,24 @@ pub(crate) fn settle(session: &mut Session, lock: &Lock) -> Result<(), Workspace
     Ok(())
 }
 
-/// Removes what a settled session no longer needs; the log and the metadata stay.
+/// What the pods of a session had, and what only its review needs.
+const NOT_KEPT: [&str; 11] = [
+    "agent",
+    "agent-tmp",
+    "copy",
+    "copy.json",
+    "held.json",
+    "home",
+    "masks",
+    "names",
+    "overlay",
+    "stand-in",
+    "tmp",
+];
+
+/// Removes what a settled session no longer needs; the log, the metadata and the way back stay.
 fn clear(session: &Session) -> Result<(), WorkspaceError> {
-    for name in ["overlay", "copy", "copy.json", "tmp", "masks", "names", "held.json"] {
+    for name in NOT_KEPT {
         let path = session.dir().join(name);
         remove_tree(&path).at(Doing::Remove, &path)?;
     }
@@ -292,7 +302,7 @@ fn clear(session: &Session) -> Result<(), WorkspaceError> {
 }
 
 /// Removes a tree of the session, directories that a task closed to its owner included.
-fn remove_tree(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     let result = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Ok(metadata) if !metadata.is_dir() => fs::remove_file(path),

@@ -33,6 +33,16 @@ pub enum Status {
     Applied,
     /// The user threw the changes away.
     Discarded,
+    /// The user took back what was applied.
+    Undone,
+}
+
+impl Status {
+    /// Nothing of the session's waits for the user any more.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Applied | Self::Discarded | Self::Undone)
+    }
 }
 
 impl fmt::Display for Status {
@@ -43,6 +53,7 @@ impl fmt::Display for Status {
             Self::Held => "held",
             Self::Applied => "applied",
             Self::Discarded => "discarded",
+            Self::Undone => "undone",
         })
     }
 }
@@ -338,14 +349,17 @@ pub fn find(state_dir: &Path, id: &str) -> Result<Session, WorkspaceError> {
     }
 }
 
-/// The newest session of a workspace that still has something to apply, review or discard.
+/// The newest session of a workspace that fits.
 ///
 /// # Errors
 /// As [`list`].
-pub fn latest(state_dir: &Path, workspace: &Path) -> Result<Option<Session>, WorkspaceError> {
-    let waits = |s: &Session| !matches!(s.status(), Status::Applied | Status::Discarded);
+pub fn newest(
+    state_dir: &Path,
+    workspace: &Path,
+    fits: impl Fn(&Session) -> bool,
+) -> Result<Option<Session>, WorkspaceError> {
     let mut sessions = list(state_dir)?.into_iter().flatten();
-    Ok(sessions.find(|s| s.meta.workspace == workspace && waits(s)))
+    Ok(sessions.find(|s| s.meta.workspace == workspace && fits(s)))
 }
 
 fn is_id(id: &str) -> bool {

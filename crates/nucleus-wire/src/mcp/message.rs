@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 use super::frame::RequestId;
 use super::reply::{ErrorCode, Reply};
 use crate::limits::{
-    CANCEL_REASON_MAX_BYTES, CLIENT_INFO_MAX_BYTES, TOOL_NAME_MAX_BYTES, TOOL_USE_ID_MAX_BYTES,
+    CANCEL_REASON_MAX_BYTES, CLIENT_INFO_MAX_BYTES, REQUEST_STATE_MAX_BYTES, TOOL_NAME_MAX_BYTES,
+    TOOL_USE_ID_MAX_BYTES,
 };
 use crate::text;
 
@@ -20,6 +21,10 @@ pub enum Request {
     ListTools,
     /// `tools/call`.
     CallTool(CallTool),
+    /// `server/discover`: what the server is, of revision 2026-07-28.
+    Discover,
+    /// `subscriptions/listen`: a stream of change notifications, of revision 2026-07-28.
+    Listen,
     /// Any other method; answered with [`ErrorCode::MethodNotFound`].
     Unknown {
         /// Its name.
@@ -56,6 +61,8 @@ pub struct CallTool {
     pub progress_token: Option<ProgressToken>,
     /// The model's own id of this call, if the client passes one on; for correlation only.
     pub tool_use_id: Option<String>,
+    /// The state of an `input_required` answer, echoed with the call made again. Whatever it says is the client's word.
+    pub request_state: Option<String>,
 }
 
 /// Token under which a client wants progress: text or a 64-bit integer.
@@ -124,6 +131,11 @@ impl Request {
         match method {
             "initialize" => initialize(&params).map(Self::Initialize),
             "ping" => Ok(Self::Ping),
+            "server/discover" => Ok(Self::Discover),
+            "subscriptions/listen" => match params.get("notifications") {
+                Some(Value::Object(_)) => Ok(Self::Listen),
+                _ => Err(member("notifications", "an object")),
+            },
             "tools/list" => match params.get("cursor") {
                 None | Some(Value::Null) => Ok(Self::ListTools),
                 Some(_) => Err(ParamsError::Cursor),
@@ -160,7 +172,7 @@ impl Notification {
     }
 }
 
-fn member(member: &'static str, expected: &'static str) -> ParamsError {
+pub(super) fn member(member: &'static str, expected: &'static str) -> ParamsError {
     ParamsError::Member { member, expected }
 }
 
@@ -169,14 +181,19 @@ fn initialize(params: &Map<String, Value>) -> Result<Initialize, ParamsError> {
         .get("protocolVersion")
         .and_then(Value::as_str)
         .ok_or(member("protocolVersion", "text"))?;
-    let info = |key| {
-        let given = params.get("clientInfo").and_then(|info| info.get(key)).and_then(Value::as_str);
-        text::cut(given.unwrap_or_default(), CLIENT_INFO_MAX_BYTES).to_owned()
-    };
     Ok(Initialize {
         protocol_version: text::cut(version, CLIENT_INFO_MAX_BYTES).to_owned(),
-        client: ClientInfo { name: info("name"), version: info("version") },
+        client: client_info(params.get("clientInfo")),
     })
+}
+
+/// Name and version as a client gives them; empty where it does not.
+pub(super) fn client_info(info: Option<&Value>) -> ClientInfo {
+    let text = |key| {
+        let given = info.and_then(|info| info.get(key)).and_then(Value::as_str);
+        text::cut(given.unwrap_or_default(), CLIENT_INFO_MAX_BYTES).to_owned()
+    };
+    ClientInfo { name: text("name"), version: text("version") }
 }
 
 fn call_tool(mut params: Map<String, Value>) -> Result<CallTool, ParamsError> {
@@ -205,5 +222,10 @@ fn call_tool(mut params: Map<String, Value>) -> Result<CallTool, ParamsError> {
         .get("claudecode/toolUseId")
         .and_then(Value::as_str)
         .map(|id| text::cut(id, TOOL_USE_ID_MAX_BYTES).to_owned());
-    Ok(CallTool { name, arguments, progress_token, tool_use_id })
+    let request_state = match params.remove("requestState") {
+        None => None,
+        Some(Value::String(state)) if state.len() <= REQUEST_STATE_MAX_BYTES => Some(state),
+        Some(_) => return Err(member("requestState", "text as this server gave it")),
+    };
+    Ok(CallTool { name, arguments, progress_token, tool_use_id, request_state })
 }

@@ -1,3 +1,5 @@
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -19,6 +21,10 @@ pub enum ErrorCode {
     InvalidParams,
     /// -32603: our own fault.
     Internal,
+    /// -32020: HTTP headers and body do not say the same.
+    HeaderMismatch,
+    /// -32022: the revision is not spoken here.
+    UnsupportedProtocolVersion,
 }
 
 impl ErrorCode {
@@ -31,6 +37,8 @@ impl ErrorCode {
             Self::MethodNotFound => -32601,
             Self::InvalidParams => -32602,
             Self::Internal => -32603,
+            Self::HeaderMismatch => -32020,
+            Self::UnsupportedProtocolVersion => -32022,
         }
     }
 }
@@ -66,6 +74,17 @@ impl Reply {
         Self::error(None, ErrorCode::InvalidRequest, &message)
     }
 
+    /// The answer to a request of a revision that is not spoken here.
+    #[must_use]
+    pub fn unsupported_version(id: RequestId, requested: &str) -> Self {
+        let error = json!({
+            "code": ErrorCode::UnsupportedProtocolVersion.number(),
+            "message": "unsupported protocol version",
+            "data": { "supported": versions(), "requested": requested },
+        });
+        Self(json!({ "jsonrpc": "2.0", "id": id, "error": error }))
+    }
+
     /// The empty result `ping` wants.
     #[must_use]
     pub fn pong(id: RequestId) -> Self {
@@ -75,19 +94,61 @@ impl Reply {
     /// The answer to `initialize`. Tools are the only capability, and their list does not change.
     #[must_use]
     pub fn initialized(id: RequestId, version: ProtocolVersion, server: &ServerInfo<'_>) -> Self {
-        let mut info = json!({ "name": server.name, "version": server.version });
-        if let Some(title) = server.title {
-            insert(&mut info, "title", json!(title));
-        }
         let mut result = json!({
             "protocolVersion": version.as_str(),
             "capabilities": { "tools": { "listChanged": false } },
-            "serverInfo": info,
+            "serverInfo": server.as_value(),
         });
         if let Some(instructions) = server.instructions {
             insert(&mut result, "instructions", json!(instructions));
         }
         Self::result(id, result)
+    }
+
+    /// The answer to `server/discover`, before [`Reply::stateless`] and [`Reply::cacheable`].
+    #[must_use]
+    pub fn discovered(id: RequestId, server: &ServerInfo<'_>) -> Self {
+        let mut result = json!({
+            "supportedVersions": versions(),
+            "capabilities": { "tools": { "listChanged": false } },
+        });
+        if let Some(instructions) = server.instructions {
+            insert(&mut result, "instructions", json!(instructions));
+        }
+        Self::result(id, result)
+    }
+
+    /// An answer to `tools/call` that asks the client to make the call again with `state`. Nothing is asked of the
+    /// client's user: what is waited for happens elsewhere.
+    #[must_use]
+    pub fn input_required(id: RequestId, state: &str) -> Self {
+        Self::result(id, json!({ "resultType": "input_required", "requestState": state }))
+    }
+
+    /// The same answer with what revision 2026-07-28 wants in every result. An error stays as it is.
+    #[must_use]
+    pub fn stateless(mut self, server: &ServerInfo<'_>) -> Self {
+        let Some(Value::Object(result)) = self.0.get_mut("result") else { return self };
+        result.entry("resultType").or_insert_with(|| json!("complete"));
+        let meta = result.entry("_meta").or_insert_with(|| json!({}));
+        insert(meta, "io.modelcontextprotocol/serverInfo", server.as_value());
+        self
+    }
+
+    /// The same answer with how long whoever asked may keep it for itself, of revision 2026-07-28.
+    #[must_use]
+    pub fn cacheable(mut self, ttl_ms: u64) -> Self {
+        if let Some(result) = self.0.get_mut("result") {
+            insert(result, "ttlMs", json!(ttl_ms));
+            insert(result, "cacheScope", json!("private"));
+        }
+        self
+    }
+
+    /// True for an error.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.0.get("error").is_some()
     }
 
     /// The answer to `tools/list`, in one page.
@@ -128,10 +189,30 @@ pub struct ServerInfo<'a> {
     pub instructions: Option<&'a str>,
 }
 
-/// Result of a tool: text for the model, whether it is an error, and data for clients that read it.
+impl ServerInfo<'_> {
+    fn as_value(&self) -> Value {
+        let mut info = json!({ "name": self.name, "version": self.version });
+        if let Some(title) = self.title {
+            insert(&mut info, "title", json!(title));
+        }
+        info
+    }
+}
+
+/// A picture in a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its kind, `image/png` and the like.
+    pub mime_type: &'static str,
+}
+
+/// Result of a tool: text for the model, pictures, whether it is an error, and data for clients that read it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolResult {
     text: Vec<String>,
+    images: Vec<Image>,
     is_error: bool,
     structured: Option<Map<String, Value>>,
     meta: Option<Map<String, Value>>,
@@ -141,7 +222,13 @@ impl ToolResult {
     /// A result that is not an error.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: vec![text.into()], is_error: false, structured: None, meta: None }
+        Self {
+            text: vec![text.into()],
+            images: Vec::new(),
+            is_error: false,
+            structured: None,
+            meta: None,
+        }
     }
 
     /// A refusal or failure the model should read and act on.
@@ -154,6 +241,13 @@ impl ToolResult {
     #[must_use]
     pub fn with_text(mut self, text: impl Into<String>) -> Self {
         self.text.push(text.into());
+        self
+    }
+
+    /// Adds a picture after the text.
+    #[must_use]
+    pub fn with_image(mut self, image: Image) -> Self {
+        self.images.push(image);
         self
     }
 
@@ -185,8 +279,12 @@ impl ToolResult {
     }
 
     fn into_value(self) -> Value {
-        let content: Vec<Value> =
+        let mut content: Vec<Value> =
             self.text.into_iter().map(|text| json!({ "type": "text", "text": text })).collect();
+        content.extend(self.images.into_iter().map(|image| {
+            let data = BASE64_STANDARD.encode(image.bytes);
+            json!({ "type": "image", "data": data, "mimeType": image.mime_type })
+        }));
         let mut value = json!({ "content": content, "isError": self.is_error });
         if let Some(structured) = self.structured {
             insert(&mut value, "structuredContent", Value::Object(structured));
@@ -214,6 +312,16 @@ pub struct Progress<'a> {
 }
 
 impl ServerNotification {
+    /// `notifications/subscriptions/acknowledged` for the request `id`: no kind of change is told of here, because
+    /// none happens.
+    #[must_use]
+    pub fn acknowledged(id: &RequestId) -> Self {
+        let meta = json!({ "io.modelcontextprotocol/subscriptionId": id });
+        let method = "notifications/subscriptions/acknowledged";
+        let params = json!({ "_meta": meta, "notifications": {} });
+        Self(json!({ "jsonrpc": "2.0", "method": method, "params": params }))
+    }
+
     /// `notifications/progress` for a call that asked for it.
     #[must_use]
     pub fn progress(token: &ProgressToken, progress: &Progress<'_>) -> Self {
@@ -233,6 +341,10 @@ impl ServerNotification {
     pub fn to_line(&self) -> Vec<u8> {
         to_line(&self.0)
     }
+}
+
+fn versions() -> [&'static str; 3] {
+    ProtocolVersion::ALL.map(ProtocolVersion::as_str)
 }
 
 fn insert(object: &mut Value, key: &str, value: Value) {

@@ -89,7 +89,7 @@ fn file_path() -> Value {
 
 fn read() -> Value {
     let description = format!(
-        "Reads a text file of the workspace. Each line comes with its number and a tab before it; these are not part of the file. Gives {READ_DEFAULT_LINES} lines from the start unless told otherwise; when more follow, the result says so and `offset` continues. Use `glob` to list files and `grep` to search them."
+        "Reads a text file of the workspace. Each line comes with its number and a tab before it; these are not part of the file. Gives {READ_DEFAULT_LINES} lines from the start unless told otherwise; when more follow, the result says so and `offset` continues. A PNG, JPEG, GIF or WebP picture is given as it is, up to 3 MiB, if its name says what it is. Use `glob` to list files and `grep` to search them."
     );
     ToolName::Read.entry(
         "Read a file",

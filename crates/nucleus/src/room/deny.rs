@@ -92,7 +92,7 @@ impl Denied {
         let suppressed = if coalesced {
             match inner.flood.admit(inner.clock.monotonic_ns()) {
                 Some(suppressed) => suppressed,
-                None => return ToolResult { text, structured: None, ending },
+                None => return ToolResult { text, image: None, structured: None, ending },
             }
         } else {
             0
@@ -109,9 +109,6 @@ impl Denied {
         event.decision = Some(decision.to_owned());
         event.result = Some(result.to_owned());
         event.rule = Some(code.to_owned());
-        if let Some(layer) = layer {
-            event.detail.insert("layer".to_owned(), layer.into());
-        }
         if let Ending::ApprovalRequired { id: Some(id), .. } = &ending {
             event.approval_id = Some(id.clone());
         }
@@ -127,6 +124,6 @@ impl Denied {
             detail: None,
             duration_ms: None,
         });
-        ToolResult { text, structured: None, ending }
+        ToolResult { text, image: None, structured: None, ending }
     }
 }

@@ -1,6 +1,6 @@
 use lattice_guard::{CostModel, MicroUsd};
 use nucleus_wire::limits::RUN_TIMEOUT_DEFAULT_S;
-use nucleus_wire::tool::ToolCall;
+use nucleus_wire::tool::{Read, ToolCall};
 
 use super::decide::{Clearance, Permitted};
 use super::deny::Denied;
@@ -8,7 +8,10 @@ use super::identify::Identified;
 use crate::budget::{Amount, BudgetExceeded, BudgetUnit, Reservation};
 use crate::executor::Executor;
 use crate::refusal::Refusal;
-use crate::tools::limits::{EDIT_FILE_MAX_BYTES, GLOB_PATHS_MAX, READ_TEXT_MAX_BYTES};
+use crate::tools::limits::{
+    EDIT_FILE_MAX_BYTES, GLOB_PATHS_MAX, IMAGE_MAX_BYTES, READ_TEXT_MAX_BYTES,
+};
+use crate::tools::names_image;
 
 /// A permitted call whose worst case is held in the budget.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ impl Permitted {
 /// The most this call can cost. A price too large to count is one no budget holds.
 fn worst_case(costs: &CostModel, call: &ToolCall) -> Amount {
     let cost = match call {
-        ToolCall::Read(_) => costs.file(READ_TEXT_MAX_BYTES as u64),
+        ToolCall::Read(read) => costs.file(read_bytes_max(read)),
         ToolCall::Write(write) => costs.file(write.content.len() as u64),
         ToolCall::Edit(_) => costs.file(EDIT_FILE_MAX_BYTES),
         ToolCall::Grep(grep) => costs.search(grep.max_matches),
@@ -51,6 +54,11 @@ fn worst_case(costs: &CostModel, call: &ToolCall) -> Amount {
         }
     };
     Amount::micro_usd(cost.map_or(u64::MAX, MicroUsd::micros))
+}
+
+/// The most one `read` gives.
+pub(super) fn read_bytes_max(read: &Read) -> u64 {
+    if names_image(read.path.as_str()) { IMAGE_MAX_BYTES } else { READ_TEXT_MAX_BYTES as u64 }
 }
 
 /// How long a command may run.

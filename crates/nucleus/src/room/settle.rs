@@ -3,6 +3,7 @@ use nucleus_wire::tool::ToolCall;
 use serde_json::{Map, Value};
 
 use super::act::Acted;
+use super::reserve::read_bytes_max;
 use crate::budget::Amount;
 use crate::effect::EffectReport;
 use crate::executor::Executor;
@@ -53,7 +54,12 @@ fn done(executor: &Executor, call: &ToolCall, open: Open, report: EffectReport) 
             extra: exit_detail(report.exit, report.truncated),
         });
     }
-    ToolResult { text: report.text, structured: report.structured, ending }
+    ToolResult {
+        text: report.text,
+        image: report.image.map(Box::new),
+        structured: report.structured,
+        ending,
+    }
 }
 
 fn job_ended(open: Open, costs: &CostModel, end: &JobEnd) {
@@ -96,11 +102,13 @@ fn failed(executor: &Executor, open: Open, error: &ToolError) -> ToolResult {
     match refusal {
         Some(refusal) => ToolResult {
             text: refusal.to_string(),
+            image: None,
             structured: None,
             ending: Ending::Denied(refusal),
         },
         None => ToolResult {
             text: sandbox.clean(&error.agent_text()),
+            image: None,
             structured: None,
             ending: Ending::Failed { code: error.code() },
         },
@@ -114,7 +122,9 @@ fn real_cost(
     duration_ms: u64,
 ) -> Option<MicroUsd> {
     match call {
-        ToolCall::Read(_) | ToolCall::Write(_) | ToolCall::Edit(_) => costs.file(report.bytes),
+        // What lies before the lines asked for is passed over for nothing.
+        ToolCall::Read(read) => costs.file(report.bytes.min(read_bytes_max(read))),
+        ToolCall::Write(_) | ToolCall::Edit(_) => costs.file(report.bytes),
         ToolCall::Glob(_) | ToolCall::Grep(_) => costs.search(report.results),
         ToolCall::Run(_) => costs.command(duration_ms),
         ToolCall::JobOutput(_) | ToolCall::JobStop(_) | ToolCall::ApprovalsStatus(_) => {

@@ -11,6 +11,8 @@ pub(crate) const RACE_RETRIES_MAX: usize = 16;
 
 /// Text one `read` gives.
 pub(crate) const READ_TEXT_MAX_BYTES: usize = 256 * 1024;
+/// Largest picture `read` gives: what model providers take after base64, with room for the message around it.
+pub(crate) const IMAGE_MAX_BYTES: u64 = 3 * 1024 * 1024;
 /// Bytes one `read` passes over to find its first line.
 pub(crate) const READ_SCAN_MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// One line in the result of `read`; the rest of the line is counted.

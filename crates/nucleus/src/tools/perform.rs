@@ -64,7 +64,11 @@ impl FileCall<'_> {
         let done = read(&self.resolver, &self.paths, &args, &self.bounds)?;
         Ok(EffectReport {
             text: done.text,
-            detail: plural(done.lines, "line", "lines"),
+            detail: match &done.image {
+                Some(_) => format!("picture, {}", size(done.bytes)),
+                None => plural(done.lines, "line", "lines"),
+            },
+            image: done.image,
             bytes: done.bytes,
             truncated: done.truncated,
             ..EffectReport::default()

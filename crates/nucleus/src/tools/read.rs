@@ -1,18 +1,21 @@
-//! `read`: a file's text with line numbers.
+//! `read`: a file's text with line numbers, or a picture as it is.
 //!
 //! Each line is its number, right-aligned to six places, a tab, and the line's text without its line ending:
 //! what `cat -n` prints. Whatever the tool has to say itself stands in square brackets on lines of its own,
 //! after the text.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use super::bounds::{Bounds, Paths};
 use super::error::ToolError;
+use super::image::image_format;
 use super::limits::{
-    BINARY_PROBE_BYTES, READ_LINE_MAX_BYTES, READ_SCAN_MAX_BYTES, READ_TEXT_MAX_BYTES,
+    BINARY_PROBE_BYTES, IMAGE_MAX_BYTES, READ_LINE_MAX_BYTES, READ_SCAN_MAX_BYTES,
+    READ_TEXT_MAX_BYTES,
 };
 use super::resolver::Resolver;
-use super::text::{binary_format, lossy, plural, prefix};
+use super::text::{binary_format, lossy, plural, prefix, size};
+use crate::result::Image;
 
 /// Which part of which file.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct ReadArgs<'a> {
 pub(crate) struct ReadOutcome {
     /// Text for the agent.
     pub(crate) text: String,
+    /// The picture, when the file is one; then there are no lines.
+    pub(crate) image: Option<Image>,
     /// Lines given.
     pub(crate) lines: u64,
     /// Bytes of the file that were looked at.
@@ -47,16 +52,45 @@ pub(crate) fn read(
 ) -> Result<ReadOutcome, ToolError> {
     resolver.act(|| {
         let opened = resolver.open_file(args.path, paths)?;
-        let size = u64::try_from(opened.stat.st_size).unwrap_or(0);
+        let file_bytes = u64::try_from(opened.stat.st_size).unwrap_or(0);
         let mut reader = BufReader::with_capacity(64 * 1024, opened.file);
         let start = reader.fill_buf().map_err(|e| ToolError::io("read", &opened.real, e))?;
         let probe = start.get(..BINARY_PROBE_BYTES).unwrap_or(start);
-        if let Some(format) = binary_format(probe) {
-            return Err(ToolError::Binary { path: opened.real, bytes: size, format });
+        if let Some((mime_type, name)) = image_format(args.path, probe) {
+            return picture(reader, file_bytes, (mime_type, name), &opened.real, bounds);
         }
-        let mut page = Page { file_bytes: size, ..Page::default() };
+        if let Some(format) = binary_format(probe) {
+            return Err(ToolError::Binary { path: opened.real, bytes: file_bytes, format });
+        }
+        let mut page = Page { file_bytes, ..Page::default() };
         page.fill(&mut reader, args, bounds, &opened.real)?;
         page.finish(args, opened.real)
+    })
+}
+
+/// A whole picture.
+fn picture(
+    reader: impl Read,
+    file_bytes: u64,
+    (mime_type, name): (&'static str, &'static str),
+    real: &str,
+    bounds: &Bounds<'_>,
+) -> Result<ReadOutcome, ToolError> {
+    bounds.go_on()?;
+    let mut bytes = Vec::new();
+    let limit_bytes = IMAGE_MAX_BYTES;
+    let read = reader.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes);
+    let length = read.map_err(|error| ToolError::io("read", real, error))? as u64;
+    if length > limit_bytes {
+        let path = real.to_owned();
+        return Err(ToolError::TooLarge { path, bytes: file_bytes.max(length), limit_bytes });
+    }
+    Ok(ReadOutcome {
+        text: format!("[{name} picture, {}]\n", size(length)),
+        image: Some(Image { bytes, mime_type }),
+        lines: 0,
+        bytes: length,
+        truncated: false,
     })
 }
 
@@ -161,6 +195,7 @@ impl Page {
         }
         Ok(ReadOutcome {
             text: self.text,
+            image: None,
             lines: self.given,
             bytes: self.bytes,
             truncated: !self.ended || self.cut_lines > 0,

@@ -11,12 +11,14 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use crate::workspace::error::{At as _, Doing, WorkspaceError};
+use crate::workspace::journal::PlanRecord;
 use crate::workspace::node::{Fingerprint, NodeKind, Stamp};
 use crate::workspace::path::TreePath;
 use crate::workspace::plan::{ConflictReason, Op, Owner};
 use crate::workspace::session::Session;
 use crate::workspace::stage;
 use crate::workspace::tree::{Tree, entries_of, is_absent, stat_at};
+use crate::workspace::undo;
 
 /// Asked at each named point whether the process "dies" there. Only tests say yes.
 pub(crate) type Probe<'a> = &'a dyn Fn(&str) -> bool;
@@ -54,6 +56,8 @@ impl StepError {
 pub(crate) struct Executor<'a> {
     host: Tree,
     result: Tree,
+    /// The new files are images of old ones, named by their slots.
+    images: bool,
     staging: String,
     slots: Option<OwnedFd>,
     probe: Probe<'a>,
@@ -68,15 +72,29 @@ enum Done {
 impl<'a> Executor<'a> {
     pub(crate) fn open(
         session: &Session,
-        staging: &str,
+        record: &PlanRecord,
         probe: Probe<'a>,
     ) -> Result<Self, WorkspaceError> {
         let workspace = &session.meta().workspace;
         let host = Tree::open(workspace).at(Doing::Read, workspace)?;
-        let result_dir = session.result_dir();
-        let result = Tree::open(&result_dir).at(Doing::Read, &result_dir)?;
-        let slots = open_staging(&host, staging).at(Doing::Read, workspace)?;
-        Ok(Self { host, result, staging: staging.to_owned(), slots, probe })
+        let source = match record.undo {
+            Some(layer) => undo::images_dir(session, layer),
+            None => session.result_dir(),
+        };
+        let result = Tree::open(&source).at(Doing::Read, &source)?;
+        let staging = record.staging.clone();
+        let slots = open_staging(&host, &staging).at(Doing::Read, workspace)?;
+        Ok(Self { host, result, images: record.undo.is_some(), staging, slots, probe })
+    }
+
+    /// The user's tree.
+    pub(crate) fn host(&self) -> &Tree {
+        &self.host
+    }
+
+    /// Where the new version of a path is found.
+    fn source(&self, path: &TreePath, slot: u32) -> TreePath {
+        if self.images { TreePath::root().child(slot.to_string().as_ref()) } else { path.clone() }
     }
 
     pub(crate) fn crash_here(&self, point: &str) -> Result<(), StepError> {
@@ -92,8 +110,9 @@ impl<'a> Executor<'a> {
         let workspace = &session.meta().workspace;
         let mut needed = 0_u64;
         for op in ops {
-            if let Op::Put { path, .. } = op
-                && let Some(stat) = self.result.stat(path).at(Doing::Read, workspace)?
+            if let Op::Put { path, slot, .. } = op
+                && let Some(stat) =
+                    self.result.stat(&self.source(path, *slot)).at(Doing::Read, workspace)?
             {
                 let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
                 needed = needed.saturating_add(blocks.saturating_mul(512));
@@ -139,7 +158,7 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    fn slots(&self) -> io::Result<&OwnedFd> {
+    pub(crate) fn slots(&self) -> io::Result<&OwnedFd> {
         self.slots.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -153,21 +172,24 @@ impl<'a> Executor<'a> {
     ) -> io::Result<u64> {
         let slots = self.slots()?;
         let name = slot.to_string();
-        let new = self.result.stat(path)?.ok_or(io::ErrorKind::NotFound)?;
+        let source = &self.source(path, slot);
+        let new = self.result.stat(source)?.ok_or(io::ErrorKind::NotFound)?;
         let root = rustix::process::geteuid().is_root();
         let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
         if NodeKind::of(&new) == NodeKind::Symlink {
-            rustix::fs::symlinkat(self.result.link(path)?, slots, &name)?;
+            rustix::fs::symlinkat(self.result.link(source)?, slots, &name)?;
             if root {
                 rustix::fs::chownat(slots, &name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
             }
         } else {
-            let from = self.readable(path, &new)?;
+            let from = self.readable(source, &new)?;
             let flags =
                 OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let to = File::from(rustix::fs::openat(slots, &name, flags, Mode::RUSR | Mode::WUSR)?);
             stage::copy_content(&from, &to)?;
-            if replaces && let Ok(old) = self.host.file(path) {
+            if self.images {
+                stage::copy_attributes(&from, &to);
+            } else if replaces && let Ok(old) = self.host.file(path) {
                 stage::copy_attributes(&old, &to);
             }
             if root {
@@ -176,7 +198,9 @@ impl<'a> Executor<'a> {
                 // A group the user is not in cannot be kept; the file is the user's all the same.
                 let _ = rustix::fs::fchown(&to, None, Some(gid));
             }
-            rustix::fs::fchmod(&to, Mode::from_raw_mode(owner.mode & 0o777))?;
+            // What a task left has no setuid bit; what the user had may have one.
+            let bits = if self.images { 0o7777 } else { 0o777 };
+            rustix::fs::fchmod(&to, Mode::from_raw_mode(owner.mode & bits))?;
             stage::set_mtime(&to, mtime)?;
             let _ = rustix::fs::fadvise(&to, 0, None, rustix::fs::Advice::DontNeed);
         }
@@ -224,7 +248,7 @@ impl<'a> Executor<'a> {
     fn step(&self, op: &Op, staged: &BTreeMap<u32, u64>) -> io::Result<Done> {
         match op {
             Op::Remove { path, expected, slot } => self.remove(path, expected, *slot),
-            Op::RemoveDir { path, .. } => self.remove_dir(path),
+            Op::RemoveDir { path, .. } => self.remove_dir(path, staged),
             Op::MakeDir { path, owner } => self.make_dir(path, *owner),
             Op::Put { path, expected, slot, .. } => {
                 let inode = staged.get(slot).copied().unwrap_or(0);
@@ -254,12 +278,21 @@ impl<'a> Executor<'a> {
         Ok(Done::Yes)
     }
 
-    fn remove_dir(&self, path: &TreePath) -> io::Result<Done> {
-        let (dir, name) = self.host.parent(path)?;
+    fn remove_dir(&self, path: &TreePath, staged: &BTreeMap<u32, u64>) -> io::Result<Done> {
+        let (dir, name) = match self.host.parent(path) {
+            // Removed with the directory it was in, before this process.
+            Err(error) if is_absent(&error) => return Ok(Done::Yes),
+            other => other?,
+        };
         match rustix::fs::unlinkat(&dir, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(Done::Yes),
             Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(Done::Conflict(ConflictReason::NotEmpty)),
-            Err(Errno::NOTDIR) => Ok(Done::Conflict(ConflictReason::EditedOnHost)),
+            Err(Errno::NOTDIR) => {
+                // Removed before this process, and what replaces it put in place.
+                let now = stat_at(dir.as_fd(), name)?.map(|stat| stat.st_ino);
+                let ours = now.is_some_and(|now| staged.values().any(|inode| *inode == now));
+                Ok(if ours { Done::Yes } else { Done::Conflict(ConflictReason::EditedOnHost) })
+            }
             Err(error) => Err(error.into()),
         }
     }

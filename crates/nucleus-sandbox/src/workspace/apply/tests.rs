@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::workspace::{Recovery, SessionSettings, admit, mask};
 
-struct Task {
+pub(crate) struct Task {
     _dir: tempfile::TempDir,
-    workspace: PathBuf,
+    pub(crate) workspace: PathBuf,
     state: PathBuf,
-    session: Session,
-    lock: Option<Lock>,
+    pub(crate) session: Session,
+    pub(crate) lock: Option<Lock>,
 }
 
 /// What a tree holds: path to content or kind, with permission bits.
-type Picture = BTreeMap<String, String>;
+pub(crate) type Picture = BTreeMap<String, String>;
 
-fn picture(root: &Path) -> Picture {
+pub(crate) fn picture(root: &Path) -> Picture {
     fn walk(root: &Path, dir: &Path, out: &mut Picture) {
         for entry in fs::read_dir(dir).unwrap().flatten() {
             let path = entry.path();
@@ -48,7 +48,7 @@ fn write(path: &Path, text: &str) {
 }
 
 /// A task with a change of every kind.
-fn task() -> Task {
+pub(crate) fn task() -> Task {
     let dir = tempfile::tempdir().unwrap();
     let workspace = dir.path().canonicalize().unwrap().join("ws");
     for (name, text) in [
@@ -95,19 +95,19 @@ fn hold(path: &str) -> Option<HoldReason> {
 }
 
 impl Task {
-    fn apply_probed(&mut self, probe: Probe<'_>) -> Result<ApplyReport, WorkspaceError> {
+    pub(crate) fn apply_probed(&mut self, probe: Probe<'_>) -> Result<ApplyReport, WorkspaceError> {
         let options = ApplyOptions { review: false, hold: &hold };
         apply_probed(&mut self.session, self.lock.as_ref().unwrap(), &options, probe)
     }
 
     /// As the next command finds it: a new process, the lock free.
-    fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.lock = None;
         self.session = Session::open(&self.state, "session-crash").unwrap();
         self.lock = Some(self.session.lock().unwrap());
     }
 
-    fn recover(&mut self) -> Recovery {
+    pub(crate) fn recover(&mut self) -> Recovery {
         recover(&mut self.session, self.lock.as_ref().unwrap()).unwrap()
     }
 }

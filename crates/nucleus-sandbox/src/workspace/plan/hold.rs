@@ -76,7 +76,7 @@ fn is_plain_dir(change: &Change) -> bool {
 }
 
 /// Whether a path belongs to the workspace's own `.git`.
-pub(super) fn is_own_git(path: &TreePath) -> bool {
+pub(crate) fn is_own_git(path: &TreePath) -> bool {
     git::unit_of(path).is_some_and(|(unit, exact)| exact && unit.depth() == 1)
 }
 

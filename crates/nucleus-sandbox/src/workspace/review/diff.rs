@@ -1,10 +1,10 @@
 //! The two versions of a path, as text for a human.
 
 use std::io::Read as _;
-use std::time::Duration;
 
 use similar::TextDiff;
 
+use super::super::change::{Change, ChangeKind};
 use super::super::error::{At as _, Doing, WorkspaceError};
 use super::super::limits::DIFF_BYTES;
 use super::super::node::NodeKind;
@@ -13,9 +13,6 @@ use super::super::session::Session;
 use super::super::text::{escape, escape_line};
 use super::super::tree::Tree;
 use super::{ReviewItem, node};
-
-/// Two versions that take longer to compare get a diff that is right but not the shortest.
-const DIFF_TIME: Duration = Duration::from_secs(1);
 
 /// How two versions differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,19 +45,33 @@ pub fn diff(session: &Session, item: &ReviewItem) -> Result<Diff, WorkspaceError
         list.sort();
         return Ok(Diff::Note(format!("{} files:\n  {}", list.len(), list.join("\n  "))));
     }
-    versions(&host, &task, &item.path, item.kind == super::ChangeKind::Deleted)
+    between(session, (&host, &task), &item.path, item.kind)
 }
 
-/// Shows one path, host's version against the task's.
-pub(crate) fn versions(
-    host: &Tree,
-    task: &Tree,
+/// Shows one change of a session, host's version against the task's. It may be called while the task runs.
+///
+/// # Errors
+/// `Io`.
+pub fn diff_change(session: &Session, change: &Change) -> Result<Diff, WorkspaceError> {
+    let workspace = &session.meta().workspace;
+    let result = session.result_dir();
+    let host = Tree::open(workspace).at(Doing::Read, workspace)?;
+    let task = Tree::open(&result).at(Doing::Read, &result)?;
+    between(session, (&host, &task), &change.path, change.kind)
+}
+
+fn between(
+    session: &Session,
+    (host, task): (&Tree, &Tree),
     path: &TreePath,
-    deleted: bool,
+    kind: ChangeKind,
 ) -> Result<Diff, WorkspaceError> {
-    let old = side(host, path).at(Doing::Read, path.as_path())?;
-    let new =
-        if deleted { Side::Absent } else { side(task, path).at(Doing::Read, path.as_path())? };
+    let workspace = &session.meta().workspace;
+    let old = side(host, path).at(Doing::Read, &workspace.join(path.as_path()))?;
+    let new = match kind {
+        ChangeKind::Deleted => Side::Absent,
+        _ => side(task, path).at(Doing::Read, &session.result_dir())?,
+    };
     Ok(render(path, old, new))
 }
 
@@ -83,8 +94,7 @@ fn render(path: &TreePath, old: Side, new: Side) -> Diff {
         _ => format!("{prefix}/{path}"),
     };
     let mut out = format!("--- {}\n+++ {}\n", name(&old, "workspace"), name(&new, "task"));
-    let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(before, after);
-    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+    for hunk in TextDiff::from_lines(before, after).unified_diff().context_radius(3).iter_hunks() {
         out.push_str(&format!("{}\n", hunk.header()));
         for change in hunk.iter_changes() {
             let line = change.value();

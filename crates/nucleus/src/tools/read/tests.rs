@@ -100,3 +100,25 @@ fn a_cancelled_or_late_call_ends() {
     let bounds = Bounds::new(&cancel, Instant::now() + Duration::from_secs(9));
     assert_eq!(code(read(&bench.resolver(), &Open, &args, &bounds)), "call.cancelled");
 }
+
+#[test]
+fn a_picture_is_given_whole_or_not_at_all() {
+    let bench = Bench::new();
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    bench.put("p.png", &png);
+    bench.put("lies.png", b"GIF89a\x01\0");
+    let open = |path| {
+        let args = ReadArgs { path, offset: 1, limit: 2000 };
+        read(&bench.resolver(), &Open, &args, &bench.bounds())
+    };
+    let seen = open("p.png").unwrap();
+    assert_eq!(seen.text, "[PNG picture, 16 B]\n");
+    assert_eq!(seen.image, Some(Image { bytes: png.clone(), mime_type: "image/png" }));
+    assert_eq!(code(open("lies.png")), "file.binary");
+    png.resize(usize::try_from(IMAGE_MAX_BYTES).unwrap(), 0);
+    bench.put("p.png", &png);
+    assert!(open("p.png").unwrap().image.is_some());
+    png.push(0);
+    bench.put("p.png", &png);
+    assert_eq!(code(open("p.png")), "file.too_large");
+}

@@ -1,0 +1,64 @@
+//! `nucleus mcp`: the tools for clients outside of any sandbox.
+
+mod config;
+mod stdio;
+
+use std::os::unix::net::UnixStream;
+
+use nucleus_wire::control::{ApprovalMode, Payload, TaskSpec, ToProxy};
+
+use crate::args::{McpArgs, McpCommand, McpServeArgs};
+use crate::environment::Environment;
+use crate::events::{EventLoop, Output};
+use crate::failure::CliFailure;
+use crate::proxy::{self, Proxy};
+use crate::screen::{Screen, Verbosity};
+use crate::state::{State, new_session_id};
+use crate::{run, settings};
+
+/// Runs the subcommand and returns the exit code.
+pub(crate) fn run(args: McpArgs, env: &Environment) -> Result<u8, CliFailure> {
+    match args.command {
+        McpCommand::Serve(args) => serve(&args, env),
+        McpCommand::Config(args) => config::print(&args),
+    }
+}
+
+fn serve(args: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
+    let state = State::open(env)?;
+    let (admin, admin_text) = settings::admin(&state)?;
+    let config = settings::user(&state)?.or(&admin.settings);
+    let policy = run::policy(args.profile.as_deref(), args.config.as_deref(), &config)?;
+    let spec = TaskSpec {
+        session: new_session_id()?,
+        state_dir: state.dir.clone(),
+        protected: state.protected(),
+        workspace: run::workspace(args.workspace.as_deref())?,
+        payload: Payload::Client,
+        policy,
+        ceilings: admin_text.into_iter().collect(),
+        allow_local_driver: run::allow_local(args.allow_local_driver, &config, &admin, &state)?,
+        review: args.review,
+        // The client runs as this user: whatever this user may answer, it could answer itself.
+        approvals: ApprovalMode::None,
+        model: None,
+        timeout_s: None,
+        publish: Vec::new(),
+        bin_dir: proxy::bin_dir()?,
+        host_env: settings::host_environment(env),
+    };
+    let program = proxy::companion(&spec.bin_dir, "nucleus-tool-proxy")?;
+    let mut screen = Screen::new(Verbosity::Quiet, env);
+    screen.say(&format!(
+        "nucleus mcp: session {}; only tool calls are enforced, what the client does by other means is not",
+        spec.session
+    ));
+    let unavailable =
+        |error: std::io::Error| CliFailure::unavailable(format!("cannot serve: {error}"));
+    let (ours, theirs) = UnixStream::pair().map_err(unavailable)?;
+    let proxy = Proxy::start(&program, None, Some(theirs.into()))?;
+    stdio::relay(&ours).map_err(unavailable)?;
+    let events = EventLoop::new(proxy, Output::Screen(screen), None)?.ending_with(ours);
+    let summary = events.run(ToProxy::Start(Box::new(spec)))?;
+    Ok(run::exit_code(&summary))
+}

@@ -1,0 +1,64 @@
+//! What a command prints on standard output, for a person or for a program.
+
+use std::io::{IsTerminal, Write};
+
+use crate::environment::Environment;
+use crate::screen::style::{Style, Tone};
+
+/// Standard output, with colours where they are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    style: Style,
+}
+
+impl Page {
+    /// The page of this run.
+    pub(crate) fn new(env: &Environment) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let columns = rustix::termios::tcgetwinsize(std::io::stdout())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|n| *n > 0 && terminal);
+        Self { style: Style::new(env.colours(terminal), columns) }
+    }
+
+    /// `text` in a colour, where colours are wanted.
+    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
+        self.style.paint(tone, text)
+    }
+
+    /// `text` padded to `columns`, then coloured.
+    pub(crate) fn cell(self, tone: Tone, text: &str, columns: usize) -> String {
+        let padding = columns.saturating_sub(text.chars().count());
+        format!("{}{}", self.style.paint(tone, text), " ".repeat(padding))
+    }
+
+    /// Columns of the terminal, when lines are to be cut to it.
+    pub(crate) fn width(self) -> Option<usize> {
+        self.style.cuts().then(|| self.style.columns())
+    }
+
+    /// A unified diff, escaped already, with its lines coloured.
+    pub(crate) fn diff(self, text: &str) -> String {
+        let mut out = String::new();
+        for line in text.lines() {
+            let tone = match line.as_bytes() {
+                [b'+', ..] => Some(Tone::Good),
+                [b'-', ..] => Some(Tone::Bad),
+                [b'@', ..] => Some(Tone::Dim),
+                _ => None,
+            };
+            let line = tone.map_or_else(|| line.to_owned(), |tone| self.paint(tone, line));
+            out.push_str("  ");
+            out.push_str(&line);
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// Prints; false when nobody reads any more.
+pub(crate) fn print(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+}

@@ -1,0 +1,64 @@
+//! What is said when a task begins: to the user, and in the log.
+
+use nucleus::{Executor, Recorder};
+use nucleus_sandbox::{Driver, WorkspaceMode};
+use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, Started, TaskSpec};
+
+use crate::client;
+use crate::session::{self, TaskSession};
+use crate::task::Task;
+
+/// Tells the user what holds.
+pub(crate) fn announce(task: &Task, policy: &str, notes: Vec<String>) {
+    let mut notes = notes;
+    if task.session.handles.masked > 0 {
+        notes.push(format!(
+            "{} paths of the workspace are withheld from the agent",
+            task.session.handles.masked
+        ));
+    }
+    task.control.send(&FromProxy::Started(Box::new(Started {
+        session: task.spec.session.clone(),
+        policy: policy.to_owned(),
+        policy_digest: task.executor.policy_digest().hex(),
+        driver: task.session.driver.name().to_owned(),
+        enforcement: session::enforcement(&task.session.handles.enforcement),
+        workspace_mode: match task.session.handles.workspace_mode {
+            WorkspaceMode::Overlay => "overlay",
+            WorkspaceMode::Copy => "copy",
+        }
+        .to_owned(),
+        tools: task.executor.tools().iter().map(|tool| tool.as_str().to_owned()).collect(),
+        log: task.session.session.log_path(),
+        notes,
+    })));
+}
+
+/// Writes the entry every session begins with.
+///
+/// # Errors
+/// The log cannot be written; nothing may run then.
+pub(crate) fn record(
+    spec: &TaskSpec,
+    recorder: &Recorder,
+    session: &TaskSession,
+    executor: &Executor,
+    policy: &str,
+) -> Result<(), Failure> {
+    let mut event = recorder.event("session_start");
+    event.target = Some(spec.session.clone());
+    event.policy_digest = Some(executor.policy_digest().hex());
+    event.rule = Some(policy.to_owned());
+    for (layer, level) in session::enforcement(&session.handles.enforcement) {
+        event.detail.insert(format!("layer_{layer}"), level.into());
+    }
+    event.detail.insert("driver".to_owned(), session.driver.name().into());
+    if let Payload::Client = spec.payload {
+        event.detail.insert("scope".to_owned(), client::SCOPE.into());
+    }
+    recorder.append(&event, nucleus_log::Durability::Durable).map(|_| ()).map_err(|error| Failure {
+        class: FailureClass::Unavailable,
+        message: format!("the log cannot be written: {error}"),
+        hint: None,
+    })
+}
