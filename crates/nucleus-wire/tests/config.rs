@@ -101,7 +101,7 @@ fn bad_files_are_refused_with_everything_that_is_wrong() {
         ("wrong types", "allow_local_driver = \"yes\"\ndefault_profile = 1\nagent = []\nmodel = 1"),
         (
             "unknown words",
-            "default_profile = \"fix-isue\"\nagent = \"gemini\"\n[approvals]\nmode = \"always\"",
+            "default_profile = \"fix-isue\"\nagent = \"cursor\"\n[approvals]\nmode = \"always\"",
         ),
         ("bad prices", "[model]\nprices = \"\""),
         ("duplicate", "agent = \"claude\"\nagent = \"scripted\""),
