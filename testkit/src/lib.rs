@@ -8,6 +8,13 @@ pub mod gemini;
     reason = "a test whose host cannot be set up can say nothing"
 )]
 pub mod host;
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test whose server says nothing can say nothing"
+)]
+pub mod mcp;
 pub mod mock;
 pub mod openai;
 pub mod script;

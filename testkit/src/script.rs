@@ -1,12 +1,14 @@
 //! Scripts of the scripted agent: what a step does and what it should come to.
 
 mod client;
+mod crowd;
 mod repeat;
 mod step;
 
 use serde::{Deserialize, Serialize};
 
-pub use client::DoorClient;
+pub use client::{DoorClient, metadata};
+pub use crowd::{Crowd, CrowdReport, FILES, content};
 pub use step::Ending;
 
 /// A list of steps.
@@ -69,6 +71,8 @@ pub enum Action {
         /// How many times.
         times: u32,
     },
+    /// Many clients at once; the result is a [`CrowdReport`] as JSON.
+    Crowd(Crowd),
     /// Bytes of the agent's own making to the door, as one line; the result is the line that answers.
     Frame(RawFrame),
     /// A command of the agent's own built-in shell, in its pod.

@@ -298,7 +298,7 @@ impl EventLoop {
     fn interrupt(&mut self) {
         self.interrupts = self.interrupts.saturating_add(1);
         let text = if let Some(client) = self.client.take() {
-            let _closed = client.shutdown(std::net::Shutdown::Both);
+            let _closed = client.shutdown(std::net::Shutdown::Write);
             "stopping: the client's door is closed, changes are written (again to kill at once)"
         } else if self.interrupts == 1 {
             let _gone = self.proxy.send(&ToProxy::Interrupt);

@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 use nucleus::Caller;
 use nucleus_sandbox::PodEnd;
 use nucleus_wire::control::{Failure, FailureClass};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::door::{Door, Scope};
 use crate::session;
@@ -17,6 +18,15 @@ pub(crate) const SCOPE: &str = "only tool calls are enforced";
 /// The same for the user.
 pub(crate) const LABEL: &str =
     "only tool calls are enforced: what the client does by other means is not";
+
+/// True when both directions of a connection are closed.
+fn hung_up(stream: &UnixStream) -> bool {
+    let mut asked = [PollFd::new(stream, PollFlags::empty())];
+    match poll(&mut asked, Some(&Timespec::default())) {
+        Ok(_) => asked.iter().any(|fd| fd.revents().contains(PollFlags::HUP)),
+        Err(_) => true,
+    }
+}
 
 /// Serves the client until it leaves, which is the payload's end.
 ///
@@ -42,9 +52,13 @@ pub(crate) fn start(
     std::thread::Builder::new()
         .name("client".to_owned())
         .spawn(move || {
-            // A connection that cannot be served ends like one that was closed.
-            let _closed = door.converse(stream);
-            let _stopped = ended.send(TaskEvent::Ended(Some(PodEnd::Code(0))));
+            // A client that ends its sending half leaves in order; one whose connection is gone was lost, and so is
+            // one that cannot be served.
+            let served = stream.try_clone().and_then(|ours| door.converse(ours));
+            let left = served.is_ok() && !hung_up(&stream);
+            let event =
+                if left { TaskEvent::Ended(Some(PodEnd::Code(0))) } else { TaskEvent::Stop };
+            let _stopped = ended.send(event);
         })
         .map_err(|error| unavailable(&error))?;
     Ok(Running::default())

@@ -1,12 +1,22 @@
 //! A minimal MCP client over the relay's stdio, in the 2025-11-25 form.
 
-use std::io::{BufRead, BufReader, Error, ErrorKind, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
 /// Where the relay is inside a pod.
 const RELAY: &str = "/opt/nucleus/nucleus-mcp";
+
+/// What a request of revision 2026-07-28 says of itself.
+#[must_use]
+pub fn metadata() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "testkit", "version": env!("CARGO_PKG_VERSION")},
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}, "url": {}}},
+    })
+}
 
 /// A running relay and the conversation with the door behind it.
 #[derive(Debug)]
@@ -45,8 +55,7 @@ impl DoorClient {
     /// # Errors
     /// As [`DoorClient::request`].
     pub fn exchange(&mut self, line: &[u8]) -> std::io::Result<Value> {
-        self.stdin.write_all(line)?;
-        self.stdin.write_all(b"\n")?;
+        self.send_line(line)?;
         loop {
             let message = self.receive()?;
             if message.get("method").is_none() {
@@ -80,7 +89,20 @@ impl DoorClient {
         self.child.wait().map(|_status| ())
     }
 
-    fn receive(&mut self) -> std::io::Result<Value> {
+    /// Sends a line as it is.
+    pub(super) fn send_line(&mut self, line: &[u8]) -> std::io::Result<()> {
+        self.stdin.write_all(line)?;
+        self.stdin.write_all(b"\n")
+    }
+
+    /// Ends the conversation and counts what still came.
+    pub(super) fn finish(mut self) -> std::io::Result<usize> {
+        drop(self.stdin);
+        let rest = self.stdout.by_ref().lines().count();
+        self.child.wait().map(|_status| rest)
+    }
+
+    pub(super) fn receive(&mut self) -> std::io::Result<Value> {
         let mut line = String::new();
         if self.stdout.read_line(&mut line)? == 0 {
             return Err(Error::new(ErrorKind::UnexpectedEof, "the door closed"));
@@ -88,7 +110,7 @@ impl DoorClient {
         Ok(serde_json::from_str(&line)?)
     }
 
-    fn send(&mut self, message: &Value) -> std::io::Result<()> {
+    pub(super) fn send(&mut self, message: &Value) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
         self.stdin.write_all(&line)

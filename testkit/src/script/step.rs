@@ -33,6 +33,7 @@ pub(super) fn perform(
             Ok(tool_result(&response))
         }
         Action::Repeat { method, params, times } => repeat(door(client)?, method, params, *times),
+        Action::Crowd(crowd) => super::crowd::crowd(*crowd),
         Action::Frame(frame) => Ok(frame_result(&door(client)?.exchange(&frame.bytes())?)),
         Action::Shell(text) => Ok(shell(text)),
         Action::Model(body) => Ok(post_model(body)),
@@ -60,6 +61,9 @@ pub(super) fn describe(action: &Action) -> String {
         Action::Tool { name, args } => cut(&format!("{name} {args}")),
         Action::Repeat { method, params, times } => {
             cut(&format!("{times} times {method} {params}"))
+        }
+        Action::Crowd(crowd) => {
+            format!("{} clients, {} calls each", crowd.clients, crowd.calls)
         }
         Action::Frame(frame) => {
             cut(&format!("frame of {} bytes: {}", frame.bytes().len(), frame.before))
@@ -96,6 +100,9 @@ fn frame_result(response: &Value) -> (Ending, String) {
                 member("/error/message")
             ),
         ),
+        None if member("/result/resultType") == "input_required" => {
+            (Ending::Refused, format!("input_required {}", member("/result/requestState")))
+        }
         None => tool_result(response),
     }
 }

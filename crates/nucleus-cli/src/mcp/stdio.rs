@@ -17,8 +17,9 @@ pub(crate) fn relay(door: &UnixStream) -> io::Result<()> {
     })?;
     std::thread::Builder::new().name("to-client".to_owned()).spawn(move || {
         if copy(&mut &from_door, &mut io::stdout().lock()).is_err() {
-            // Nobody reads the answers: the client is gone.
-            let _closed = from_door.shutdown(Shutdown::Both);
+            // Nobody reads the answers: the client has left.
+            let _closed = from_door.shutdown(Shutdown::Write);
+            let _drained = io::copy(&mut &from_door, &mut io::sink());
         }
     })?;
     Ok(())
