@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -27,7 +28,8 @@ use crate::escape::shown;
 use crate::ledger::{Admission, Denial, Ledger, Note};
 use crate::limits::{
     BODIES_IN_FLIGHT_KIB, CONNECTIONS_COUNT, REQUEST_BODY_BYTES, REQUEST_BODY_TIME,
-    REQUEST_HEAD_BYTES, REQUEST_HEAD_TIME, REQUEST_HEADERS_COUNT, SHUTDOWN_TIME,
+    REQUEST_HEAD_BYTES, REQUEST_HEAD_TIME, REQUEST_HEADERS_COUNT, RESPONSE_HEAD_TIME,
+    RESPONSE_IDLE_TIME, RESPONSE_TOTAL_TIME, SHUTDOWN_TIME,
 };
 use crate::origin::Origin;
 use crate::price::PriceTable;
@@ -55,6 +57,25 @@ pub struct GateConfig {
     pub proxy: ProxyRules,
     /// Trusted certificates.
     pub roots: Roots,
+    /// How long the provider may take.
+    pub patience: Patience,
+}
+
+/// How long a provider may take with one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Until the head of the answer.
+    pub head: Duration,
+    /// Without a byte of the body.
+    pub idle: Duration,
+    /// For the whole body.
+    pub total: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: RESPONSE_HEAD_TIME, idle: RESPONSE_IDLE_TIME, total: RESPONSE_TOTAL_TIME }
+    }
 }
 
 impl GateConfig {
@@ -62,13 +83,21 @@ impl GateConfig {
     #[must_use]
     pub fn new(origin: Origin, key: Option<Secret>, prices: PriceTable, roots: Roots) -> Self {
         let provider = Provider::Anthropic;
-        Self { provider, origin, key, prices, proxy: ProxyRules::none(), roots }
+        let patience = Patience::default();
+        Self { provider, origin, key, prices, proxy: ProxyRules::none(), roots, patience }
     }
 
     /// The same for another provider's API.
     #[must_use]
     pub fn for_provider(mut self, provider: Provider) -> Self {
         self.provider = provider;
+        self
+    }
+
+    /// The same with other limits of time.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -86,6 +115,7 @@ pub struct ModelGate {
     upstream: Arc<Upstream>,
     key: Option<Arc<Secret>>,
     prices: PriceTable,
+    patience: Patience,
     ledger: Arc<dyn Ledger>,
     bodies: Semaphore,
     noted: Mutex<BTreeSet<String>>,
@@ -109,6 +139,7 @@ impl ModelGate {
             upstream: Arc::new(upstream),
             key: config.key.map(Arc::new),
             prices: config.prices,
+            patience: config.patience,
             ledger,
             bodies: Semaphore::new(BODIES_IN_FLIGHT_KIB),
             noted: Mutex::new(BTreeSet::new()),
@@ -230,7 +261,7 @@ impl ModelGate {
         let stream = prepared.stream;
         let outgoing = self.outgoing(&found, fields, prepared, max_output_tokens)?;
         booking.is_sent();
-        let sent = self.upstream.send(outgoing).await;
+        let sent = self.upstream.send(outgoing, self.patience.head).await;
         drop(room);
         let (response, sender) = match sent {
             Ok(answer) => answer.into_parts(),
@@ -254,6 +285,7 @@ impl ModelGate {
             booking,
             paid: head.status.is_success(),
             provider: self.adapter.provider(),
+            patience: self.patience,
             stream: stream && answer::is_event_stream(&head.headers),
         }
         .start(async move { upstream.give_back(sender).await });

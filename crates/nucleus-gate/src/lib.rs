@@ -37,7 +37,7 @@ mod usage;
 
 pub use dns::{DnsStub, OnQuery};
 pub use error::{ConfigError, UpstreamError};
-pub use gate::{GateConfig, ModelGate};
+pub use gate::{GateConfig, ModelGate, Patience};
 pub use ledger::{
     Admission, CallKind, Denial, Ledger, ModelCall, Note, Remaining, Reservation, Ticket,
 };

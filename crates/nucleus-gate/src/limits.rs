@@ -26,6 +26,8 @@ pub const CONNECT_TIME: Duration = Duration::from_secs(20);
 pub const RESPONSE_HEAD_TIME: Duration = Duration::from_secs(600);
 /// Longest silence within a response body; the provider sends `ping` events far more often.
 pub const RESPONSE_IDLE_TIME: Duration = Duration::from_secs(180);
+/// Longest time for a whole response body, however lively; the longest answers of models take minutes.
+pub const RESPONSE_TOTAL_TIME: Duration = Duration::from_secs(3600);
 /// Time a client may leave a finished chunk unread before the call counts as aborted.
 pub const CLIENT_STALL_TIME: Duration = Duration::from_secs(300);
 /// Largest response body passed on, in bytes.

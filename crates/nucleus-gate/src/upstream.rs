@@ -4,7 +4,7 @@ mod connect;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -14,9 +14,7 @@ use hyper::{Request, Response};
 use tokio::time::timeout;
 
 use crate::error::{ConfigError, UpstreamError};
-use crate::limits::{
-    CONNECT_TIME, IDLE_CONNECTION_TIME, IDLE_CONNECTIONS_COUNT, RESPONSE_HEAD_TIME,
-};
+use crate::limits::{CONNECT_TIME, IDLE_CONNECTION_TIME, IDLE_CONNECTIONS_COUNT};
 use crate::origin::Origin;
 use crate::proxy::ProxyRules;
 
@@ -56,10 +54,11 @@ impl Upstream {
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
+        patience: Duration,
     ) -> Result<Answer, UpstreamError> {
         let mut request = request;
         while let Some(mut sender) = self.take_idle() {
-            match timeout(RESPONSE_HEAD_TIME, sender.try_send_request(request)).await {
+            match timeout(patience, sender.try_send_request(request)).await {
                 Err(_) => return Err(UpstreamError::Timeout),
                 Ok(Ok(response)) => return Ok(Answer { response, sender }),
                 Ok(Err(mut error)) => match error.take_message() {
@@ -71,7 +70,7 @@ impl Upstream {
         let connecting = connect::connect(&self.origin, &self.proxy, &self.tls);
         let mut sender =
             timeout(CONNECT_TIME, connecting).await.map_err(|_| UpstreamError::Timeout)??;
-        match timeout(RESPONSE_HEAD_TIME, sender.send_request(request)).await {
+        match timeout(patience, sender.send_request(request)).await {
             Err(_) => Err(UpstreamError::Timeout),
             Ok(Err(_)) => Err(UpstreamError::Broken),
             Ok(Ok(response)) => Ok(Answer { response, sender }),

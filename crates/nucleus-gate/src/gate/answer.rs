@@ -143,9 +143,42 @@ pub(super) fn models(provider: Provider, prices: &PriceTable) -> Response<GateBo
     written(StatusCode::OK, &list)
 }
 
+/// The last event of a stream that the provider did not end, in the form its clients take for an error.
+pub(super) fn broken_off(provider: Provider, error: UpstreamError) -> Bytes {
+    let message = format!("Nucleus: {error}");
+    let status = StatusCode::BAD_GATEWAY;
+    // The line that broke off is ended first.
+    let text = match provider {
+        Provider::Anthropic => {
+            format!(
+                "\n\nevent: error\ndata: {}\n\n",
+                error_body(provider, status, "api_error", &message)
+            )
+        }
+        Provider::OpenAi => {
+            let event =
+                json!({"type": "error", "code": "server_error", "message": message, "param": null});
+            format!("\n\nevent: error\ndata: {event}\n\n")
+        }
+        Provider::OpenAiChat | Provider::Gemini => {
+            format!("\n\ndata: {}\n\n", error_body(provider, status, "server_error", &message))
+        }
+    };
+    text.into()
+}
+
 /// An error in the provider's own form, so that its clients show the words.
 fn own(provider: Provider, status: StatusCode, kind: &str, message: &str) -> Response<GateBody> {
-    let error = match provider {
+    written(status, &error_body(provider, status, kind, message))
+}
+
+fn error_body(
+    provider: Provider,
+    status: StatusCode,
+    kind: &str,
+    message: &str,
+) -> serde_json::Value {
+    match provider {
         Provider::Anthropic => {
             json!({"type": "error", "error": {"type": kind, "message": message}})
         }
@@ -160,8 +193,7 @@ fn own(provider: Provider, status: StatusCode, kind: &str, message: &str) -> Res
             };
             json!({"error": {"code": status.as_u16(), "message": message, "status": name}})
         }
-    };
-    written(status, &error)
+    }
 }
 
 fn written(status: StatusCode, body: &serde_json::Value) -> Response<GateBody> {

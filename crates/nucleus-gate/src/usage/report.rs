@@ -52,7 +52,11 @@ pub(super) fn whole(provider: Provider, data: &[u8], seen: &mut Seen) -> Result<
         Provider::Anthropic => anthropic::whole(data, seen),
         Provider::OpenAi => openai::whole(data, seen),
         Provider::OpenAiChat => openai::completion(data, seen),
-        Provider::Gemini => gemini::answer(data, seen),
+        Provider::Gemini => {
+            gemini::answer(data, seen)?;
+            // An object has no further events that could hold what this one lacks.
+            if seen.ended { Ok(()) } else { Err(Unbelieved::Missing) }
+        }
     }
 }
 

@@ -87,3 +87,52 @@ fn objects_are_read_whole() {
     assert_eq!(object(r#"{"content":[]}"#), Err(Unbelieved::Missing));
     assert_eq!(object("{\"usage\":"), Err(Unbelieved::Missing));
 }
+
+#[test]
+fn no_answer_however_long_makes_the_meter_grow() {
+    for provider in Provider::ALL {
+        let mut meter = Meter::stream(provider);
+        let chunk = vec![b'x'; 64 * 1024];
+        for _ in 0..160 {
+            meter.feed(&chunk);
+            let held = match &meter.form {
+                Form::Stream(held) | Form::Object(held) => held.capacity(),
+            };
+            assert!(held <= 2 * STREAM_LINE_BYTES, "{held}");
+        }
+        assert_eq!(meter.finish(&BOUNDS), Err(Unbelieved::Missing));
+    }
+}
+
+#[test]
+fn what_was_written_to_a_cache_is_booked_at_the_dearer_price_unless_it_is_counted() {
+    let usage = |details: &str| {
+        let mut meter = Meter::object(Provider::OpenAi);
+        meter.feed(format!(r#"{{"status":"completed","output":[],"usage":{{"input_tokens":100,"output_tokens":9,"input_tokens_details":{details}}}}}"#).as_bytes());
+        meter.finish(&BOUNDS).unwrap().0
+    };
+    let counted = usage(r#"{"cached_tokens":30,"cache_write_tokens":50}"#);
+    assert_eq!((counted.input_tokens, counted.cache_write_5m_tokens), (20, 50));
+    assert_eq!((counted.cache_read_tokens, counted.prompt_tokens()), (30, 100));
+    let silent = usage(r#"{"cached_tokens":30}"#);
+    assert_eq!((silent.input_tokens, silent.cache_write_5m_tokens), (0, 70));
+    assert_eq!(silent.uncached_input_tokens(), counted.uncached_input_tokens());
+}
+
+#[test]
+fn reports_that_contradict_themselves_are_not_believed() {
+    let whole = |provider, text: &str| {
+        let mut meter = Meter::object(provider);
+        meter.feed(text.as_bytes());
+        meter.finish(&BOUNDS).map(|(usage, _)| usage.output_tokens)
+    };
+    let more_cached = r#"{"status":"completed","usage":{"input_tokens":1,"output_tokens":9,"input_tokens_details":{"cached_tokens":30}}}"#;
+    assert_eq!(whole(Provider::OpenAi, more_cached), Err(Unbelieved::TooSmall));
+    let failed = r#"{"status":"failed","usage":{"input_tokens":1,"output_tokens":9}}"#;
+    assert_eq!(whole(Provider::OpenAi, failed), Err(Unbelieved::StreamError));
+    let thoughts = r#"{"candidates":[{"finishReason":"MAX_TOKENS"}],"usageMetadata":{"promptTokenCount":5,"thoughtsTokenCount":70}}"#;
+    assert_eq!(whole(Provider::Gemini, thoughts), Ok(70));
+    let blocked =
+        r#"{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":5}}"#;
+    assert_eq!(whole(Provider::Gemini, blocked), Ok(0));
+}

@@ -8,6 +8,8 @@
 )]
 
 mod book;
+mod hostile;
+mod providers;
 mod refuse;
 mod relay;
 mod support;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nucleus_gate::{
-    Admission, Denial, GateConfig, Ledger, ModelCall, ModelGate, Note, Origin, PriceTable, Refusal,
-    Remaining, Reservation, Roots, Secret, Ticket, Usage,
+    Admission, Denial, GateConfig, Ledger, ModelCall, ModelGate, Note, Origin, Patience,
+    PriceTable, Provider, Refusal, Remaining, Reservation, Roots, Secret, Ticket, Usage,
 };
-use testkit::anthropic::{Mock, Options, Script};
+use testkit::mock::{Api, Mock, Options, Script};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -200,6 +200,52 @@ pub fn gate_with(script: &str, cost_micro_usd: u64) -> (Served, Mock) {
     let origin = Origin::parse(&mock.origin()).unwrap();
     let config = GateConfig::new(origin, key(), PriceTable::builtin().unwrap(), Roots::none());
     (Served::new(config, Book::with_cost(cost_micro_usd)), mock)
+}
+
+/// A gate for any provider in front of its stand-in, with ten dollars and little patience for silence or endless talk.
+pub fn gate_for(provider: Provider, script: &str) -> (Served, Mock) {
+    let api = match provider {
+        Provider::Anthropic => Api::Anthropic,
+        Provider::Gemini => Api::Gemini,
+        _ => Api::OpenAi,
+    };
+    let script = Script::parse(script.as_bytes()).unwrap();
+    let options = Options { api, script, key: Some(KEY.to_owned()), ..Options::default() };
+    let mock = Mock::start(options).unwrap();
+    let origin = Origin::parse(&mock.origin()).unwrap();
+    let patience = Patience {
+        head: Duration::from_secs(15),
+        idle: Duration::from_secs(3),
+        total: Duration::from_secs(6),
+    };
+    let config = GateConfig::new(origin, key(), PriceTable::builtin().unwrap(), Roots::none());
+    let config = config.for_provider(provider).with_patience(patience);
+    (Served::new(config, Book::with_cost(10_000_000)), mock)
+}
+
+/// A call of a provider's API: target and body.
+pub fn call(provider: Provider, stream: bool) -> (&'static str, String) {
+    let flag = if stream { r#","stream":true"# } else { "" };
+    match (provider, stream) {
+        (Provider::Anthropic, _) => ("/v1/messages", body(flag)),
+        (Provider::OpenAi, _) => (
+            "/v1/responses",
+            format!(r#"{{"model":"gpt-5.5","max_output_tokens":1000,"input":"hi"{flag}}}"#),
+        ),
+        (Provider::Gemini, _) => (
+            match stream {
+                true => "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse",
+                false => "/v1beta/models/gemini-3.8-flash:generateContent",
+            },
+            r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#.to_owned(),
+        ),
+        _ => (
+            "/v1/chat/completions",
+            format!(
+                r#"{{"model":"gpt-5.5","max_tokens":1000,"messages":[{{"role":"user","content":"hi"}}]{flag}}}"#
+            ),
+        ),
+    }
 }
 
 /// A body that passes, with more members.

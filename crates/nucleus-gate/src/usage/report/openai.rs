@@ -61,8 +61,10 @@ pub(super) fn event(data: &[u8], seen: &mut Seen) -> Result<(), Unbelieved> {
 /// A whole answer of Responses.
 pub(super) fn whole(data: &[u8], seen: &mut Seen) -> Result<(), Unbelieved> {
     let whole: Response<'_> = serde_json::from_slice(data).map_err(|_| Unbelieved::Missing)?;
-    if !matches!(whole.status.as_deref(), Some("completed" | "incomplete")) {
-        return Err(Unbelieved::StreamError);
+    match whole.status.as_deref() {
+        Some("completed" | "incomplete") => {}
+        Some(_) => return Err(Unbelieved::StreamError),
+        None => return Err(Unbelieved::Missing),
     }
     seen.output_bytes = u64::from(!whole.output.is_empty());
     seen.ended = true;
