@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use kept::{
-    ChangesArgs, Colour, ConfigCommand, GcArgs, LogsArgs, ManArgs, PsArgs, UndoArgs,
+    ChangesArgs, Colour, ConfigCommand, DoctorArgs, GcArgs, LogsArgs, ManArgs, PsArgs, UndoArgs,
 };
 use nucleus_wire::control::Publish;
 
@@ -55,6 +55,7 @@ impl Command {
             Self::Ps(args) => args.json,
             Self::Changes(args) => args.json,
             Self::Gc(args) => args.json,
+            Self::Doctor(args) => args.json,
             Self::Config(
                 ConfigCommand::Show { json }
                 | ConfigCommand::Path { json }
@@ -91,6 +92,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Remove settled sessions, caches and homes that nobody uses.
     Gc(GcArgs),
+    /// Say what this host can enforce, what is weaker, and how to mend it.
+    Doctor(DoctorArgs),
     /// Show and check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -24,7 +24,9 @@ impl CliFailure {
 
     /// The host did not give what is needed.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Unavailable, message: message.into(), hint: None, told: false }
+        let message = message.into();
+        let hint = limit(&message).map(str::to_owned);
+        Self { class: FailureClass::Unavailable, message, hint, told: false }
     }
 
     /// The host cannot isolate as asked.
@@ -93,6 +95,23 @@ impl CliFailure {
 
 impl From<Failure> for CliFailure {
     fn from(failure: Failure) -> Self {
-        Self { class: failure.class, message: failure.message, hint: failure.hint, told: false }
+        let hint = failure.hint.or_else(|| limit(&failure.message).map(str::to_owned));
+        Self { class: failure.class, message: failure.message, hint, told: false }
+    }
+}
+
+/// What to do about a limit of the host that a message ends with.
+fn limit(message: &str) -> Option<&'static str> {
+    let is = |errno: rustix::io::Errno| {
+        message.contains(&format!("(os error {})", errno.raw_os_error()))
+    };
+    if is(rustix::io::Errno::MFILE) {
+        Some("this process may open too few files: ulimit -n 1024, or LimitNOFILE= of the service")
+    } else if is(rustix::io::Errno::AGAIN) {
+        Some("this user has as many processes as it may: end some, or raise the limit (ulimit -u)")
+    } else if is(rustix::io::Errno::ROFS) {
+        Some("the file system is read-only: set XDG_STATE_HOME to a directory that can be written")
+    } else {
+        None
     }
 }

@@ -138,11 +138,11 @@ fn chosen(items: &[Item], rule: Rule) -> Vec<&Item> {
     let (mut go, mut rest): (Vec<&Item>, Vec<&Item>) = items
         .iter()
         .filter(|item| may(item))
-        .partition(|item| item.kind == Kind::Trash || old(item));
+        .partition(|item| matches!(item.kind, Kind::Trash | Kind::Rehearsal) || old(item));
     let total: u64 = items.iter().map(|item| item.bytes).sum();
     let mut left = total.saturating_sub(go.iter().map(|item| item.bytes).sum());
     let rank = |item: &Item| match item.kind {
-        Kind::Trash => 0_u8,
+        Kind::Trash | Kind::Rehearsal => 0_u8,
         Kind::Cache => 1,
         Kind::Session => 2,
         Kind::Home => 3,

@@ -6,6 +6,7 @@ mod args;
 mod changes;
 mod configuration;
 mod consent;
+mod doctor;
 mod environment;
 mod events;
 mod failure;
@@ -77,6 +78,7 @@ fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
         Command::Ps(args) => ps::run(&args, env),
         Command::Logs(args) => logs::run(&args, env),
         Command::Gc(args) => gc::run(&args, env),
+        Command::Doctor(args) => doctor::run(&args, env),
         Command::Config(command) => configuration::run(&command, env),
         Command::Man(args) => manual::run(&args),
         Command::Completions { shell } => {

@@ -28,11 +28,14 @@ use crate::state::{State, new_session_id};
 const POLICY_BYTES_READ: u64 = 1024 * 1024;
 /// Largest script, in bytes.
 const TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Files that a task may well have open.
+const OPEN_FILES: u64 = 4_096;
 /// Largest key file read, in bytes.
 const KEY_BYTES_MAX: u64 = 16 * 1024;
 
 /// Runs the task and returns the exit code.
 pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
+    raise_open_files();
     let state = State::open(env)?;
     let (admin, admin_text) = settings::admin(&state)?;
     let config = settings::user(&state)?.or(&admin.settings);
@@ -77,6 +80,18 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     }
     let summary = result?;
     Ok(exit_code(&summary))
+}
+
+/// A task opens more files than some shells allow at once; up to the hard limit that is this process's own affair.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
+    if limit.current.is_some_and(|now| now < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        // Where it cannot be raised, whatever needs it says so.
+        let _kept = setrlimit(Resource::Nofile, raised);
+    }
 }
 
 /// The payload's own code, or what ended it.

@@ -38,6 +38,7 @@ fn help_texts() {
         &["ps", "--help"],
         &["logs", "--help"],
         &["gc", "--help"],
+        &["doctor", "--help"],
         &["config", "--help"],
         &["man", "--help"],
         &["completions", "--help"],

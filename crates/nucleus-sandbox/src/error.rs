@@ -138,6 +138,8 @@ pub enum Obstacle {
     AppArmor,
     /// Parts of `/proc` are covered, as in most containers, and then the kernel allows no fresh one.
     MaskedProc,
+    /// This process is root of a user namespace that has too few ids for pods of its own.
+    FewIds,
     /// A container's seccomp filter or something else refuses.
     Refused,
 }
@@ -158,6 +160,10 @@ impl Obstacle {
             Self::MaskedProc => {
                 "Inside a container, start it with --security-opt systempaths=unconfined, or run Nucleus on the host"
             }
+            Self::FewIds => {
+                "Run Nucleus as an ordinary user here (it needs one id only), outside of the namespace, or as root of \
+                 a namespace with all ids"
+            }
             Self::Refused => {
                 "Inside a container, start it with a seccomp profile that allows clone and mount in user \
                  namespaces (or --security-opt seccomp=unconfined), or run Nucleus on the host"
@@ -173,6 +179,7 @@ impl fmt::Display for Obstacle {
             Self::NoneAllowed => "user.max_user_namespaces is used up or 0",
             Self::AppArmor => "kernel.apparmor_restrict_unprivileged_userns is 1",
             Self::MaskedProc => "parts of /proc are covered, so the kernel allows none for a pod",
+            Self::FewIds => "root of this user namespace has no ids to give to pods",
             Self::Refused => "the kernel refused",
         })
     }

@@ -54,6 +54,16 @@ impl PodIds {
         Ok(Self { uid: pod, gid: pod, owner_uid, owner_gid, base: Some(base) })
     }
 
+    /// False when the host ids of the pods do not exist here: this process is root of a user namespace that was given
+    /// few ids, as in most containers without root.
+    pub(crate) fn exist(&self) -> bool {
+        let Some(base) = self.base else { return true };
+        ["/proc/self/uid_map", "/proc/self/gid_map"].iter().all(|map| {
+            // A map that cannot be read hides nothing that the kernel would not tell later.
+            std::fs::read_to_string(map).map_or(true, |text| covers(&text, base, SPAN))
+        })
+    }
+
     /// False when files of the workspace's owner could not be changed through an overlay: an ordinary user has only one
     /// uid and gid in a pod, and the kernel refuses to copy up a file of any other (`EOVERFLOW`).
     #[must_use]
@@ -88,6 +98,17 @@ impl PodIds {
         let base = self.base?;
         Some((mount_map(base, self.uid, owner_uid), mount_map(base, self.gid, owner_gid)))
     }
+}
+
+/// Whether an id map has these ids on its inner side, in one piece.
+fn covers(map: &str, first: u32, count: u32) -> bool {
+    let (first, end) = (u64::from(first), u64::from(first).saturating_add(u64::from(count)));
+    map.lines().any(|line| {
+        let mut fields = line.split_whitespace().map(|field| field.parse::<u64>().unwrap_or(0));
+        let (inside, _, length) =
+            (fields.next().unwrap_or(0), fields.next(), fields.next().unwrap_or(0));
+        inside <= first && end <= inside.saturating_add(length)
+    })
 }
 
 fn one(inside: u32, outside: u32) -> Extent {

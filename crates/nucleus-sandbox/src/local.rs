@@ -239,6 +239,7 @@ impl Driver for LocalDriver {
     fn probe(&self) -> Result<Enforcement, SandboxError> {
         let ids = PodIds::for_workspace(Path::new("/usr"))
             .map_err(SandboxError::host("reading the attributes of /usr"))?;
+        require_ids(&ids)?;
         let plan = HolderPlan {
             ids,
             entries: layout::probe_root(),
@@ -261,6 +262,7 @@ impl Driver for LocalDriver {
         layout::admit(&spec.workspace, &spec.session_dir)?;
         let ids = PodIds::for_workspace(&spec.workspace)
             .map_err(SandboxError::host("reading the workspace's owner"))?;
+        require_ids(&ids)?;
         let spec = &SessionSpec { limits: within_host(spec.limits), ..spec.clone() };
         let masks = workspace::mask::plan(&spec.workspace, &spec.masks, &spec.session_dir)?;
         let (cache_dir, cache_lock) = lock_caches(spec)?;
@@ -426,6 +428,13 @@ impl Parts {
     fn dns(&mut self) -> Option<(std::net::UdpSocket, TcpListener)> {
         Some((self.dns_udp.take()?.into(), self.dns_tcp.take()?.into()))
     }
+}
+
+fn require_ids(ids: &PodIds) -> Result<(), SandboxError> {
+    if ids.exist() {
+        return Ok(());
+    }
+    Err(SandboxError::UserNamespaces { obstacle: crate::error::Obstacle::FewIds })
 }
 
 fn self_test(spec: &SessionSpec, masks: &[Mask]) -> SelfTest {

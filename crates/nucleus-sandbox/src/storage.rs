@@ -24,6 +24,8 @@ const TRASH: &str = "trash";
 pub enum Kind {
     /// What a removal that died left.
     Trash,
+    /// What a `nucleus doctor` that died left.
+    Rehearsal,
     /// A session, or what is left of one that never began.
     Session,
     /// Writable layers of toolchain caches, for one workspace and policy.
@@ -38,6 +40,7 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Trash => "trash",
+            Self::Rehearsal => "rehearsal",
             Self::Session => "session",
             Self::Cache => "cache",
             Self::Home => "home",
@@ -106,6 +109,14 @@ pub fn survey(state_dir: &Path) -> Result<Vec<Item>, WorkspaceError> {
             items.push(Item { kind, bytes: size(&dir), used_ms: used(&dir), name, need });
         }
     }
+    for name in names(state_dir) {
+        let pid = name.strip_prefix("rehearsal-").and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            let dir = state_dir.join(&name);
+            let (bytes, used_ms) = (size(&dir), used(&dir));
+            items.push(Item { kind: Kind::Rehearsal, name, bytes, used_ms, need: Need::None });
+        }
+    }
     Ok(items)
 }
 
@@ -117,6 +128,7 @@ pub fn survey(state_dir: &Path) -> Result<Vec<Item>, WorkspaceError> {
 pub fn remove(state_dir: &Path, item: &Item, force: bool) -> Result<Option<u64>, io::Error> {
     let place = match item.kind {
         Kind::Trash => TRASH,
+        Kind::Rehearsal => "",
         Kind::Session => "sessions",
         Kind::Cache => "caches",
         Kind::Home => "homes",
@@ -125,7 +137,7 @@ pub fn remove(state_dir: &Path, item: &Item, force: bool) -> Result<Option<u64>,
     if item.need == Need::InUse || item.need == Need::Unapplied && !force {
         return Ok(None);
     }
-    if item.kind == Kind::Trash {
+    if matches!(item.kind, Kind::Trash | Kind::Rehearsal) {
         workspace::remove_tree(&dir)?;
         return Ok(Some(item.bytes));
     }
@@ -139,7 +151,7 @@ pub fn remove(state_dir: &Path, item: &Item, force: bool) -> Result<Option<u64>,
             Some(lock) => Some(lock),
             None => return Ok(None),
         },
-        Kind::Home | Kind::Trash => None,
+        Kind::Home | Kind::Trash | Kind::Rehearsal => None,
     };
     if item.kind == Kind::Session
         && !force

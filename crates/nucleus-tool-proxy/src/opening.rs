@@ -17,6 +17,12 @@ pub(crate) fn announce(task: &Task, policy: &str, notes: Vec<String>) {
             task.session.handles.masked
         ));
     }
+    if session::is_noexec(&task.spec.state_dir) {
+        notes.push(
+            "the state directory is mounted noexec: commands cannot run what they build in /tmp; set XDG_STATE_HOME elsewhere"
+                .to_owned(),
+        );
+    }
     task.control.send(&FromProxy::Started(Box::new(Started {
         session: task.spec.session.clone(),
         policy: policy.to_owned(),

@@ -228,6 +228,12 @@ pub(crate) fn tool_environment(spec: &TaskSpec, toolchains: &[Toolchain]) -> Vec
     env.into_iter().collect()
 }
 
+/// Whether programs in a directory cannot be run.
+pub(crate) fn is_noexec(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir)
+        .is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+}
+
 /// Layer → level, for people and for the log.
 pub(crate) fn enforcement(found: &Enforcement) -> BTreeMap<String, String> {
     found

@@ -99,6 +99,20 @@ pub(crate) struct GcArgs {
     pub json: bool,
 }
 
+/// `nucleus doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Repair what can be repaired: an AppArmor profile, control groups for this user. Shows what it does and asks.
+    #[arg(long)]
+    pub fix: bool,
+    /// With --fix: do not ask.
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "fix")]
+    pub json: bool,
+}
+
 /// `nucleus config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
