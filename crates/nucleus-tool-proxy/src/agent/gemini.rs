@@ -1,17 +1,17 @@
 //! Gemini CLI, a Node program, started in headless mode with the door as its only MCP server.
 
 use nucleus_wire::control::Resume;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    INTERPRETER_INSIDE, Intake, Launch, PLACEHOLDER_KEY, RELAY_INSIDE, SERVER, TOOL_TIMEOUT_S,
-    base_env, gate, set,
+    HOME_INSIDE, INTERPRETER_INSIDE, Intake, Launch, PLACEHOLDER_KEY, RELAY_INSIDE, SERVER,
+    TOOL_TIMEOUT_S, base_env, gate, set,
 };
 
-/// Settings above those of the home and of the workspace.
-const SETTINGS: &str = "/run/nucleus/gemini.json";
+/// Rules of the client's own, which take tools off the model's list.
+const RULES: &str = "/run/nucleus/gemini-rules.toml";
 /// Built-in tools that could touch nothing here. Planning, skills and sub-agents stay.
-const TOOLS_OFF: [&str; 12] = [
+const TOOLS_OFF: [&str; 11] = [
     "glob",
     "google_web_search",
     "grep_search",
@@ -21,7 +21,6 @@ const TOOLS_OFF: [&str; 12] = [
     "replace",
     "run_shell_command",
     "save_memory",
-    "search_file_content",
     "web_fetch",
     "write_file",
 ];
@@ -34,10 +33,12 @@ pub(super) fn launch(intake: &Intake<'_>) -> Launch {
         &[
             ("GEMINI_API_KEY", PLACEHOLDER_KEY),
             ("GEMINI_CLI_NO_RELAUNCH", "true"),
-            ("GEMINI_CLI_SYSTEM_SETTINGS_PATH", SETTINGS),
             ("GOOGLE_GEMINI_BASE_URL", &gate()),
         ],
     );
+    // It complains of plain terminals even where it has none.
+    env.retain(|(name, _)| name != "TERM");
+    set(&mut env, &[("COLORTERM", "truecolor"), ("NO_COLOR", "1"), ("TERM", "xterm-256color")]);
     let mut argv = Vec::new();
     if intake.interpreted {
         argv.push(INTERPRETER_INSIDE.to_owned());
@@ -51,14 +52,28 @@ pub(super) fn launch(intake: &Intake<'_>) -> Launch {
     if let Some(model) = intake.model_or("model.name") {
         argv.extend(["--model".to_owned(), model.to_owned()]);
     }
+    // What the user says of these takes their place: they spare the model refusals, and hold nothing.
+    if !["--yolo", "-y", "--approval-mode", "--policy"].iter().any(|flag| intake.has(flag)) {
+        argv.extend(["--policy", RULES].map(str::to_owned));
+    }
     argv.extend(intake.extra_args.iter().cloned());
     // One word: the prompt may begin with a dash.
     argv.push(format!("--prompt={}", intake.prompt));
-    let files = vec![(SETTINGS.to_owned(), settings(intake).to_string().into_bytes())];
+    // Settings of the system would come first, but it reads them only from a directory of root's, which no pod has.
+    let file = format!("{HOME_INSIDE}/.gemini/settings.json");
+    let rules: String = TOOLS_OFF
+        .iter()
+        .map(|tool| {
+            format!("[[rule]]\ntoolName = \"{tool}\"\ndecision = \"deny\"\npriority = 900\n")
+        })
+        .collect();
+    let files = vec![
+        (file, settings(intake).to_string().into_bytes()),
+        (RULES.to_owned(), rules.into_bytes()),
+    ];
     Launch { argv, env, files }
 }
 
-/// Flags that restrict the client spare its model refusals; they hold nothing.
 fn settings(intake: &Intake<'_>) -> Value {
     let server = json!({
         "command": RELAY_INSIDE,
@@ -66,22 +81,17 @@ fn settings(intake: &Intake<'_>) -> Value {
         "trust": true,
     });
     let mut settings = json!({
-        "general": {"disableAutoUpdate": true, "disableUpdateNag": true, "enableAutoUpdate": false},
+        "general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false},
         "mcp": {"allowed": [SERVER]},
         "mcpServers": {SERVER: server},
         "privacy": {"usageStatisticsEnabled": false},
         "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": false}},
         "telemetry": {"enabled": false},
     });
-    let mut add = |key: &str, value: Value| {
-        settings.as_object_mut().unwrap_or(&mut Map::new()).insert(key.to_owned(), value);
-    };
-    if let Some(theme) = intake.settings.get("ui.theme") {
-        add("ui", json!({"theme": theme}));
-    }
-    // What the user says of them takes this one's place.
-    if !["--yolo", "-y", "--approval-mode", "--allowed-tools"].iter().any(|flag| intake.has(flag)) {
-        add("tools", json!({"exclude": TOOLS_OFF}));
+    if let (Some(theme), Some(settings)) =
+        (intake.settings.get("ui.theme"), settings.as_object_mut())
+    {
+        settings.insert("ui".to_owned(), json!({"theme": theme}));
     }
     settings
 }
