@@ -1,123 +1,73 @@
-//! Real OpenCode, as npm ships it, against a stand-in for the Messages API.
-#![expect(clippy::unwrap_used, reason = "a fixture that cannot be set up ends its test")]
+//! Real OpenCode, as npm ships it, against stand-ins for every API it speaks.
 
-use serde_json::{Value, json};
-use testkit::anthropic::{Mock, Options, Script, Select, ToolUse, Turn};
-use testkit::host::{Account, Host, ISSUE, Outcome, given, programs};
+use serde_json::json;
+use testkit::host::{Account, Host, Outcome};
+use testkit::mock::{Api, Turn};
+use testkit::stage::{self, Agent, tool};
 
-const KEY: &str = "canary-key-5d0a";
-
-struct Stage {
-    host: Host,
-    mock: Mock,
-}
-
-impl Stage {
-    fn new(account: Account, turns: Vec<Turn>) -> Self {
-        let host = Host::new(&programs(), account)
-            .with_rust()
-            .with_issue()
-            .with_agent("opencode", &given("NUCLEUS_TEST_OPENCODE"));
-        let script = Script { turns, select: Select::Conversation };
-        let mock = Mock::start(Options { script, key: Some(KEY.to_owned()), ..Options::default() })
-            .unwrap();
-        Self { host, mock }
-    }
-
-    fn run(&self, extra: &[&str], task: &str) -> Outcome {
-        let mut command = self.host.command("nucleus");
-        command.args(["run", "--profile", "fix-issue", "--allow-local-driver"]);
-        command.args(["--agent", "opencode", "--model", "claude-sonnet-5"]);
-        command.args(["--model-upstream", &self.mock.origin()]);
-        Outcome::of(command.args(extra).arg(task).env("ANTHROPIC_API_KEY", KEY))
-    }
-
-    /// The last request of the conversation itself; others ask for a title.
-    fn last(&self) -> Value {
-        let requests = self.mock.requests();
-        let talks = requests.iter().rev().find(|request| request.body.get("tools").is_some());
-        talks.map(|request| request.body.clone()).unwrap_or_default()
-    }
-}
-
-fn tool(name: &str, input: Value) -> Turn {
-    Turn { tools: vec![ToolUse { name: name.to_owned(), input }], ..Turn::default() }
-}
-
-fn say(text: &str) -> Turn {
-    Turn { text: Some(text.to_owned()), ..Turn::default() }
-}
+const OPENCODE: Agent = Agent {
+    name: "opencode",
+    given: "NUCLEUS_TEST_OPENCODE",
+    api: Api::Anthropic,
+    key: "ANTHROPIC_API_KEY",
+    prefix: "nucleus_",
+    options: &["--model", "claude-sonnet-5"],
+};
 
 #[test]
 fn opencode_finishes_a_task_without_any_approval() {
     for account in Account::all() {
-        let edit =
-            json!({"path": "sub/src/lib.rs", "old_string": "age <= 12", "new_string": "age < 12"});
-        let turns = vec![
-            tool("nucleus_read", json!({"path": "sub/src/lib.rs"})),
-            tool("nucleus_edit", edit),
-            tool("nucleus_run", json!({"command": "cd sub && cargo test 2>&1 | tail -5"})),
-            say("Fixed."),
-        ];
-        let stage = Stage::new(account, turns);
-        let outcome = stage.run(&[], "Fix the failing test").expect_code(0);
-        assert!(outcome.stdout.contains("Fixed."), "{outcome}");
-        assert!(stage.host.read("sub/src/lib.rs").unwrap().contains("age < 12"), "{outcome}");
-        let heard = stage.last().to_string();
-        assert!(heard.contains("test result: ok."), "{heard}");
-        assert!(heard.contains("Answer briefly."), "the context file is not read: {heard}");
-        assert!(!outcome.stderr.contains("needs approval"), "{outcome}");
-        let log = stage.host.logs().pop().unwrap();
-        stage.host.verify(&log).expect_code(0);
-        assert!(!std::fs::read_to_string(log).unwrap().contains(KEY));
+        stage::finishes_a_task(OPENCODE, account);
     }
 }
 
 #[test]
+fn it_speaks_to_every_provider() {
+    let account = Account::all().remove(0);
+    let (openai, key) = (Api::OpenAi, "OPENAI_API_KEY");
+    let options = &["--provider", "openai", "--model", "gpt-5.5"];
+    stage::finishes_a_task(Agent { api: openai, key, options, ..OPENCODE }, account);
+    let options = &["--provider", "openai-chat", "--model", "gpt-5.5"];
+    stage::finishes_a_task(Agent { api: openai, key, options, ..OPENCODE }, account);
+    let options = &["--provider", "gemini", "--model", "gemini-3.1-pro-preview"];
+    let key = "GEMINI_API_KEY";
+    stage::finishes_a_task(Agent { api: Api::Gemini, key, options, ..OPENCODE }, account);
+}
+
+#[test]
 fn its_own_shell_finds_no_key_and_changes_nothing() {
-    const SHELL: &str = "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; \
-        grep -rs apiKey /run/nucleus /home/agent/.config; echo owned > sub/src/lib.rs; rm -rf sub; \
-        echo made > made.txt; echo the-end";
+    let call = |line: &str| -> Turn {
+        tool("bash", json!({"command": line, "description": "look around"}))
+    };
     for account in Account::all() {
-        let input = json!({"command": SHELL, "description": "look around"});
-        let stage = Stage::new(account, vec![tool("bash", input), say("Over.")]);
-        let outcome = stage.run(&["--agent-arg=--auto"], "Look around").expect_code(0);
-        let seen = stage.last()["messages"].to_string();
-        assert!(seen.contains("the-end\\n"), "the shell did not run: {seen}");
-        assert!(seen.contains("held-outside-this-sandbox"), "the control: {seen}");
-        assert!(!seen.contains(KEY), "the key is in the pod: {seen}");
-        assert_eq!(stage.host.read("sub/src/lib.rs").as_deref(), Some(ISSUE), "{outcome}");
-        assert_eq!(stage.host.read("made.txt"), None);
+        stage::looks_around(OPENCODE, account, call, &["--agent-arg=--auto"]);
     }
 }
 
 #[test]
 fn a_conversation_goes_on_where_it_ended() {
     for account in Account::all() {
-        let stage = Stage::new(account, vec![say("I am Ada."), say("You are back.")]);
-        stage.run(&[], "Who are you?").expect_code(0);
-        let outcome = stage.run(&["--continue"], "And now?").expect_code(0);
-        assert!(outcome.stdout.contains("You are back."), "{outcome}");
-        let heard = stage.last().to_string();
-        assert!(heard.contains("Who are you?") && heard.contains("I am Ada."), "{heard}");
-        let unknown = stage.run(&["--resume", "ses_000000000000000000000000"], "Hm?");
-        assert_ne!(unknown.code, Some(0), "{unknown}");
+        stage::goes_on(OPENCODE, account, logged_id);
     }
+}
+
+/// OpenCode keeps conversations in a database, and their ids in its log too.
+fn logged_id(host: &Host, first: &Outcome) -> String {
+    let log = host.of_agents("/opencode/log/", ".log").pop();
+    let log = log.unwrap_or_else(|| panic!("no log is kept: {first}"));
+    let text = std::fs::read_to_string(&log).unwrap_or_default();
+    let id = text.split("id=ses_").nth(1).and_then(|rest| rest.split_whitespace().next());
+    format!("ses_{}", id.unwrap_or_else(|| panic!("no id in {text}")))
 }
 
 #[test]
 fn servers_of_its_own_are_named() {
-    let stage = Stage::new(Account::all()[0], vec![say("Over.")]);
-    let servers = |name: &str| {
-        format!(
-            "{{ // mine\n \"mcp\": {{\"{name}\": {{\"type\": \"local\", \"command\": [\"x\"]}}}}}}"
-        )
-    };
-    stage.host.file("opencode.json", servers("of-the-project"));
-    let user = servers("of-the-user");
-    stage.host.put(&stage.host.home(), ".config/opencode/opencode.json", user.as_bytes());
-    let outcome = stage.run(&[], "Look").expect_code(0);
-    for name in ["of-the-project", "of-the-user"] {
-        assert!(outcome.stderr.contains(&format!("MCP server {name} ")), "{outcome}");
-    }
+    let servers =
+        |name: &str| format!("{{ // mine\n \"mcp\": {{\"{name}\": {{\"type\": \"local\"}}}}}}");
+    let (project, user) = (servers("of-the-project"), servers("of-the-user"));
+    stage::names_servers(
+        OPENCODE,
+        ("opencode.json", &project),
+        (".config/opencode/opencode.json", &user),
+    );
 }

@@ -11,7 +11,7 @@ use crate::{agents, suite};
 type Step = (&'static str, fn() -> Result<(), String>);
 
 const QUICK: [Step; 1] = [("unit tests", unit)];
-const ALL: [Step; 11] = [
+const ALL: [Step; 13] = [
     ("format", format),
     ("lints", lints),
     ("unit, property, compile-fail and tidy tests", unit),
@@ -22,6 +22,8 @@ const ALL: [Step; 11] = [
     ("black-box suites and their controls", black_box),
     ("shipped programs lack the test switches", shipped),
     ("real Claude Code end to end", || agent("claude")),
+    ("real Codex end to end", || agent("codex")),
+    ("real Gemini CLI end to end", || agent("gemini")),
     ("real OpenCode end to end", || agent("opencode")),
 ];
 
