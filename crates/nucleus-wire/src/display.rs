@@ -54,7 +54,7 @@ fn push_escaped(out: &mut String, c: char) {
 }
 
 /// True for characters that act on a terminal or hide from a reader.
-fn deceives(c: char) -> bool {
+pub(crate) fn deceives(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c),
             0x00AD            // soft hyphen
