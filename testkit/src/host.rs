@@ -254,6 +254,11 @@ impl Host {
         Terminal::start(command)
     }
 
+    /// Starts a command of this host at a terminal of its own that full-screen programs can use.
+    pub fn at_full_terminal(&self, command: &Command) -> Terminal {
+        Terminal::full(command)
+    }
+
     /// Forgets everything: an empty workspace and a home without state.
     pub fn reset(&self) {
         for dir in [self.home(), self.workspace()] {

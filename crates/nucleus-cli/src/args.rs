@@ -5,7 +5,8 @@ mod mcp;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use kept::{
@@ -47,9 +48,9 @@ impl Command {
     /// Whether the user asked for JSON, so that a failure is told in JSON too.
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Run(args) => args.json,
+            Self::Run(args) | Self::Claude(args) | Self::Codex(args) => args.json,
             Self::Profiles(args) => args.json,
-            Self::Apply(args) | Self::Discard(args) => args.json,
+            Self::Apply(args) | Self::Discard(args) | Self::Stop(args) => args.json,
             Self::Review(args) => args.session.json,
             Self::Undo(args) => args.json,
             Self::Ps(args) => args.json,
@@ -62,7 +63,11 @@ impl Command {
                 | ConfigCommand::Check { json },
             ) => *json,
             // The log's own lines are all that a reader of `logs --json` gets.
-            Self::Logs(_) | Self::Mcp(_) | Self::Completions { .. } | Self::Man(_) => false,
+            Self::Attach(_)
+            | Self::Logs(_)
+            | Self::Mcp(_)
+            | Self::Completions { .. }
+            | Self::Man(_) => false,
         }
     }
 }
@@ -74,6 +79,30 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Offer the tools to an MCP client outside of any sandbox.
     Mcp(Box<McpArgs>),
+    /// Work with Claude Code in its own terminal interface, inside the envelope.
+    #[command(
+        mut_arg("task", own_terminal_task),
+        mut_arg("command", own_terminal_args),
+        mut_arg("interactive", hidden),
+        mut_arg("agent", hidden),
+        mut_arg("script", hidden),
+        mut_arg("json", hidden)
+    )]
+    Claude(Box<RunArgs>),
+    /// Work with Codex in its own terminal interface, inside the envelope.
+    #[command(
+        mut_arg("task", own_terminal_task),
+        mut_arg("command", own_terminal_args),
+        mut_arg("interactive", hidden),
+        mut_arg("agent", hidden),
+        mut_arg("script", hidden),
+        mut_arg("json", hidden)
+    )]
+    Codex(Box<RunArgs>),
+    /// Come back to a task that runs without a terminal.
+    Attach(SessionName),
+    /// End a running task; its changes are kept in the session.
+    Stop(SessionArgs),
     /// List the permission profiles.
     Profiles(ProfilesArgs),
     /// Write an ended or interrupted session's changes to the workspace.
@@ -110,7 +139,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The task in words, for an agent.
-    #[arg(value_name = "TASK", required_unless_present = "command", conflicts_with = "command")]
+    #[arg(value_name = "TASK", required_unless_present_any = ["command", "interactive"], conflicts_with = "command")]
     pub task: Option<String>,
     /// A command to run in a tool pod instead of an agent.
     #[arg(last = true, value_name = "CMD")]
@@ -136,6 +165,13 @@ pub(crate) struct RunArgs {
     /// Whose model, for an agent that speaks to several; else the first whose key is set.
     #[arg(long, value_enum, conflicts_with = "command")]
     pub provider: Option<Provider>,
+    /// Work with the agent in its own terminal interface (see `nucleus claude`); Ctrl-] calls up Nucleus itself.
+    #[arg(long, short, conflicts_with_all = ["command", "json", "quiet"])]
+    pub interactive: bool,
+    /// Start the task, leave it running without a terminal and come back with `nucleus attach`. Nobody can approve
+    /// meanwhile.
+    #[arg(long, short)]
+    pub detach: bool,
     /// The tool calls a scripted agent makes, as JSON.
     #[arg(long, value_name = "FILE", required_if_eq("agent", "scripted"))]
     pub script: Option<PathBuf>,
@@ -212,6 +248,13 @@ pub(crate) struct ProfilesArgs {
     pub json: bool,
 }
 
+/// A session by id, or the one that runs in this directory.
+#[derive(Debug, Args)]
+pub(crate) struct SessionName {
+    /// Session id, or an unambiguous beginning of it; the one that runs on this directory when absent.
+    pub session: Option<String>,
+}
+
 /// A session by id.
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
@@ -237,4 +280,20 @@ pub(crate) struct ReviewArgs {
     /// Drop this held path (may be given more than once).
     #[arg(long, value_name = "PATH")]
     pub reject: Vec<String>,
+}
+
+/// The task of an agent with a terminal interface: it may be typed there.
+fn own_terminal_task(arg: Arg) -> Arg {
+    arg.required_unless_present(Resettable::Reset)
+        .conflicts_with(Resettable::Reset)
+        .help("What to begin with; may be typed in the agent's interface instead")
+}
+
+/// What follows `--` of such an agent.
+fn own_terminal_args(arg: Arg) -> Arg {
+    arg.value_name("ARG").help("Arguments for the agent program")
+}
+
+fn hidden(arg: Arg) -> Arg {
+    arg.hide(true)
 }

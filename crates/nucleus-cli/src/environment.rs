@@ -79,6 +79,21 @@ impl Environment {
         self.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }
 
+    /// The name of the terminal, if it has one a program could look up.
+    pub(crate) fn term(&self) -> Option<&str> {
+        self.get("TERM").filter(|name| is_word(name))
+    }
+
+    /// How many colours the terminal says it has, likewise.
+    pub(crate) fn colour_term(&self) -> Option<&str> {
+        self.get("COLORTERM").filter(|name| is_word(name))
+    }
+
+    /// Whether the terminal can be asked what it is like.
+    pub(crate) fn asks_terminal(&self) -> bool {
+        self.term().is_some_and(|name| name != "dumb")
+    }
+
     /// The user's home directory.
     pub(crate) fn home(&self) -> Result<PathBuf, CliFailure> {
         self.get("HOME").map(PathBuf::from).filter(|path| path.is_absolute()).ok_or_else(|| {
@@ -93,4 +108,8 @@ impl Environment {
             .filter_map(|name| Some(((*name).to_owned(), self.get(name)?.to_owned())))
             .collect()
     }
+}
+
+fn is_word(text: &str) -> bool {
+    text.len() <= 40 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+._".contains(&b))
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use nucleus_wire::control::{ApprovalView, FeedStatus, FromProxy, Summary, ToProxy};
+use nucleus_wire::hex;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::failure::CliFailure;
@@ -29,7 +30,7 @@ pub(crate) enum Event {
     /// A line typed at the terminal.
     Typed(String),
     /// SIGINT, SIGTERM or SIGHUP.
-    Signal,
+    Signal(i32),
 }
 
 /// How events are shown.
@@ -54,6 +55,8 @@ pub(crate) struct EventLoop {
     /// The payload's own connection: closing it ends the task in order.
     client: Option<UnixStream>,
     reader_gone: bool,
+    /// The task goes on when this goes.
+    stays: bool,
     sender: Sender<Event>,
     events: Receiver<Event>,
 }
@@ -87,6 +90,7 @@ impl EventLoop {
         proxy: Proxy,
         output: Output,
         prompt: Option<Prompt>,
+        stays: bool,
     ) -> Result<Self, CliFailure> {
         let (sender, events) = channel();
         let listeners = || -> std::io::Result<()> {
@@ -98,8 +102,8 @@ impl EventLoop {
             let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
             let on_signal = sender.clone();
             std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-                for _signal in signals.forever() {
-                    if on_signal.send(Event::Signal).is_err() {
+                for signal in signals.forever() {
+                    if on_signal.send(Event::Signal(signal)).is_err() {
                         return;
                     }
                 }
@@ -118,6 +122,7 @@ impl EventLoop {
             interrupts: 0,
             client: None,
             reader_gone: false,
+            stays,
             sender,
             events,
         })
@@ -129,11 +134,26 @@ impl EventLoop {
         self
     }
 
-    /// Runs the task to its end.
-    pub(crate) fn run(mut self, start: ToProxy) -> Result<Summary, CliFailure> {
-        self.proxy.send(&start).map_err(|error| {
+    /// Starts a task and runs it to its end.
+    pub(crate) fn run(mut self, start: &ToProxy) -> Result<Option<Summary>, CliFailure> {
+        self.proxy.send(start).map_err(|error| {
             CliFailure::unavailable(format!("the enforcement process is gone: {error}"))
         })?;
+        self.follow()
+    }
+
+    /// Shows a task that runs already, and has said this first, to its end or until the user lets it go: `None`.
+    pub(crate) fn attached(mut self, first: FromProxy) -> Result<Option<Summary>, CliFailure> {
+        if let Some(end) = self.message(first) {
+            return end;
+        }
+        if let Output::Screen(screen) = &mut self.output {
+            screen.say("  attached: type `detach` to leave it running, Ctrl-C ends it");
+        }
+        self.follow()
+    }
+
+    fn follow(mut self) -> Result<Option<Summary>, CliFailure> {
         loop {
             let event = match self.events.recv_timeout(TICK) {
                 Ok(event) => event,
@@ -145,7 +165,8 @@ impl EventLoop {
                 Err(RecvTimeoutError::Disconnected) => return Err(self.lost("its listener ended")),
             };
             match event {
-                Event::Signal => self.interrupt(),
+                Event::Signal(SIGHUP) if self.stays => return Ok(None),
+                Event::Signal(_) => self.interrupt(),
                 Event::Typed(line) => self.typed(&line),
                 Event::Proxy(Some(Ok(message))) => {
                     if let Some(result) = self.message(*message) {
@@ -167,7 +188,7 @@ impl EventLoop {
         }
     }
 
-    fn message(&mut self, message: FromProxy) -> Option<Result<Summary, CliFailure>> {
+    fn message(&mut self, message: FromProxy) -> Option<Result<Option<Summary>, CliFailure>> {
         if let Output::Json = self.output {
             self.print_json(&message);
         }
@@ -177,7 +198,7 @@ impl EventLoop {
                 if let Output::Screen(screen) = &mut self.output {
                     screen.summary(&summary);
                 }
-                return Some(Ok(*summary));
+                return Some(Ok(Some(*summary)));
             }
             FromProxy::Failed(failure) => {
                 self.release();
@@ -185,6 +206,13 @@ impl EventLoop {
                     screen.close();
                 }
                 return Some(Err(CliFailure::from(failure).told()));
+            }
+            FromProxy::Detached { reason } => {
+                self.release();
+                if let Output::Screen(screen) = &mut self.output {
+                    screen.say(&format!("detached ({reason}); the task goes on: nucleus attach"));
+                }
+                return Some(Ok(None));
             }
             FromProxy::ApprovalRequested(view) => {
                 self.pending.push_back(view);
@@ -251,8 +279,8 @@ impl EventLoop {
             FromProxy::Feed(event)
                 if event.status == FeedStatus::Waiting && self.prompt.is_some() => {}
             FromProxy::Feed(event) => screen.feed(event),
-            FromProxy::Output { stream, text, hex } => {
-                let bytes = hex.as_deref().and_then(from_hex);
+            FromProxy::Output { stream, text, hex: digits } => {
+                let bytes = digits.as_deref().and_then(hex::decode);
                 if screen.output(stream, text, bytes.as_deref().unwrap_or(text.as_bytes())).is_err()
                 {
                     self.nobody_reads();
@@ -278,7 +306,12 @@ impl EventLoop {
     }
 
     fn typed(&mut self, line: &str) {
-        let Some(id) = self.asked.clone() else { return };
+        let Some(id) = self.asked.clone() else {
+            if self.stays && line.trim() == "detach" {
+                let _gone = self.proxy.send(&ToProxy::Detach);
+            }
+            return;
+        };
         let decision = match parse_answer(&id, line) {
             Answer::Approve => ToProxy::Decide { id, approve: true, reason: None },
             Answer::Refuse(reason) => ToProxy::Decide { id, approve: false, reason },
@@ -323,42 +356,11 @@ impl EventLoop {
     /// Standard output is a closed pipe: stop as on one Ctrl-C, however many lines follow.
     fn nobody_reads(&mut self) {
         if self.interrupts == 0 && !std::mem::replace(&mut self.reader_gone, true) {
-            let _gone = self.sender.send(Event::Signal);
+            let _gone = self.sender.send(Event::Signal(SIGINT));
         }
     }
 
     fn lost(&mut self, why: &str) -> CliFailure {
-        let _gone = self.proxy.kill();
-        let _status = self.proxy.wait();
-        let failure = if self.interrupts > 1 {
-            CliFailure::interrupted("killed before the task could end in order")
-        } else {
-            CliFailure::unavailable(format!("the enforcement process is gone: {why}"))
-        };
-        failure.hint(
-            "every pod of the task died with it; changes that were being written to the workspace are finished or undone by the next command\n\
-             keep what the agent did with `nucleus apply`, look at it with `nucleus review`, or drop it with `nucleus discard`",
-        )
-    }
-}
-
-/// The bytes of a hex text; `None` when it is none.
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    digits?
-        .chunks(2)
-        .map(|pair| u8::try_from(pair.iter().fold(0, |byte, digit| byte * 16 + digit)).ok())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hex_gives_the_bytes_back() {
-        assert_eq!(from_hex("61ff0f").as_deref(), Some(b"a\xff\x0f".as_slice()));
-        assert_eq!(from_hex("").as_deref(), Some(b"".as_slice()));
-        assert_eq!(from_hex("zz"), None);
+        self.proxy.lost(why, self.interrupts > 1)
     }
 }

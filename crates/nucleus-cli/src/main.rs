@@ -3,6 +3,7 @@
 mod agent;
 mod amount;
 mod args;
+mod attach;
 mod changes;
 mod configuration;
 mod consent;
@@ -10,7 +11,9 @@ mod doctor;
 mod environment;
 mod events;
 mod failure;
+mod front;
 mod gc;
+mod interactive;
 mod logs;
 mod manual;
 mod mcp;
@@ -33,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command};
+use args::{Agent, Cli, Command};
 use environment::Environment;
 use failure::CliFailure;
 
@@ -68,6 +71,10 @@ fn main() -> ExitCode {
 fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
     match command {
         Command::Run(args) => run::run(*args, env),
+        Command::Claude(args) => run::interactive(Agent::Claude, *args, env),
+        Command::Codex(args) => run::interactive(Agent::Codex, *args, env),
+        Command::Attach(args) => attach::attach(&args, env),
+        Command::Stop(args) => attach::stop(&args, env),
         Command::Profiles(args) => profiles::run(&args),
         Command::Mcp(args) => mcp::run(*args, env),
         Command::Apply(args) => sessions::apply(&args, env),

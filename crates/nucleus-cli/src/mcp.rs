@@ -44,6 +44,8 @@ fn serve(args: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
         model: None,
         timeout_s: None,
         publish: Vec::new(),
+        terminal: None,
+        detached: false,
         bin_dir: proxy::bin_dir()?,
         host_env: settings::host_environment(env),
     };
@@ -56,9 +58,9 @@ fn serve(args: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
     let unavailable =
         |error: std::io::Error| CliFailure::unavailable(format!("cannot serve: {error}"));
     let (ours, theirs) = UnixStream::pair().map_err(unavailable)?;
-    let proxy = Proxy::start(&program, None, Some(theirs.into()))?;
+    let proxy = Proxy::start(&program, None, Some(theirs.into()), false)?;
     stdio::relay(&ours).map_err(unavailable)?;
-    let events = EventLoop::new(proxy, Output::Screen(screen), None)?.ending_with(ours);
-    let summary = events.run(ToProxy::Start(Box::new(spec)))?;
-    Ok(run::exit_code(&summary))
+    let events = EventLoop::new(proxy, Output::Screen(screen), None, false)?.ending_with(ours);
+    let summary = events.run(&ToProxy::Start(Box::new(spec)))?;
+    Ok(summary.as_ref().map_or(0, run::exit_code))
 }

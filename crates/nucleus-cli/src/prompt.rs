@@ -48,6 +48,11 @@ impl Prompt {
         Ok(())
     }
 
+    /// The terminal itself.
+    pub(crate) fn into_terminal(self) -> File {
+        self.terminal
+    }
+
     /// Drops what was typed before the question was on screen (DESIGN section 8).
     pub(crate) fn flush_type_ahead(&self) {
         // A terminal that cannot flush still needs the id typed, which nobody types by accident.

@@ -18,18 +18,20 @@ const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A running `nucleus-tool-proxy`.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    child: Child,
+    /// `None` for one that another command started.
+    child: Option<Child>,
     control: UnixStream,
 }
 
 impl Proxy {
     /// Starts the proxy in a process group of its own (a Ctrl-C at the terminal is this command's to handle),
     /// with an empty environment, the control socket and, when there are such, the descriptors of the model key and of
-    /// the connection of a client.
+    /// the connection of a client. `alone` lets go of this command's streams, for a task that outlives it.
     pub(crate) fn start(
         program: &Path,
         model_key: Option<OwnedFd>,
         client: Option<OwnedFd>,
+        alone: bool,
     ) -> Result<Self, CliFailure> {
         let failed = |error: std::io::Error| {
             CliFailure::unavailable(format!("cannot start {}: {error}", program.display()))
@@ -38,6 +40,9 @@ impl Proxy {
         let mut command = Command::new(program);
         clear(&mut command);
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
+        if alone {
+            command.stderr(Stdio::null());
+        }
         #[cfg(feature = "weaken")]
         if let Some(value) = std::env::var_os(nucleus_sys::weaken::VARIABLE) {
             command.env(nucleus_sys::weaken::VARIABLE, value);
@@ -50,7 +55,12 @@ impl Proxy {
             command.arg(flag).arg(fd.as_raw_fd().to_string());
         }
         let child = command.spawn().map_err(failed)?;
-        Ok(Self { child, control: ours })
+        Ok(Self { child: Some(child), control: ours })
+    }
+
+    /// One that runs already, behind its session's socket.
+    pub(crate) fn attached(control: UnixStream) -> Self {
+        Self { child: None, control }
     }
 
     /// Sends one line.
@@ -58,6 +68,16 @@ impl Proxy {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
         self.control.write_all(&line)
+    }
+
+    /// Reads one line and nothing behind it.
+    pub(crate) fn read_line(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let mut reader = BufReader::with_capacity(1, &self.control).take(LINE_BYTES_MAX);
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line)
     }
 
     /// Reads lines on a thread of its own until the proxy closes its end; the last item is `None`.
@@ -86,12 +106,33 @@ impl Proxy {
 
     /// Ends the proxy at once; its launcher kills every pod when it is gone.
     pub(crate) fn kill(&mut self) -> std::io::Result<()> {
-        self.child.kill()
+        match &mut self.child {
+            Some(child) => child.kill(),
+            None => self.control.shutdown(std::net::Shutdown::Both),
+        }
     }
 
     /// Waits for the proxy to be gone.
-    pub(crate) fn wait(&mut self) -> std::io::Result<std::process::ExitStatus> {
-        self.child.wait()
+    pub(crate) fn wait(&mut self) -> std::io::Result<()> {
+        match &mut self.child {
+            Some(child) => child.wait().map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// The failure to report when it is gone without a summary.
+    pub(crate) fn lost(&mut self, why: &str, killed: bool) -> CliFailure {
+        let _gone = self.kill();
+        let _status = self.wait();
+        let failure = if killed {
+            CliFailure::interrupted("killed before the task could end in order")
+        } else {
+            CliFailure::unavailable(format!("the enforcement process is gone: {why}"))
+        };
+        failure.hint(
+            "every pod of the task died with it; changes that were being written to the workspace are finished or undone by the next command\n\
+             keep what the agent did with `nucleus apply`, look at it with `nucleus review`, or drop it with `nucleus discard`",
+        )
     }
 }
 

@@ -14,10 +14,9 @@ use crate::agent;
 use crate::args::{Agent, RunArgs};
 use crate::consent;
 use crate::environment::Environment;
-use crate::events::{EventLoop, Output};
 use crate::failure::CliFailure;
+use crate::front::Front;
 use crate::gc;
-use crate::prompt::Prompt;
 use crate::provider;
 use crate::proxy::{self, Proxy};
 use crate::screen::{Screen, Verbosity};
@@ -33,6 +32,18 @@ const OPEN_FILES: u64 = 4_096;
 /// Largest key file read, in bytes.
 const KEY_BYTES_MAX: u64 = 16 * 1024;
 
+/// Runs an agent in its own terminal interface; what follows `--` is for the agent.
+pub(crate) fn interactive(
+    agent: Agent,
+    mut args: RunArgs,
+    env: &Environment,
+) -> Result<u8, CliFailure> {
+    args.agent = Some(agent);
+    args.interactive = true;
+    args.agent_args.append(&mut args.command);
+    run(args, env)
+}
+
 /// Runs the task and returns the exit code.
 pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     raise_open_files();
@@ -40,7 +51,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let (admin, admin_text) = settings::admin(&state)?;
     let config = settings::user(&state)?.or(&admin.settings);
     let workspace = workspace(args.workspace.as_deref())?;
-    let prompt = if args.json { None } else { Prompt::open() };
+    let mut front = Front::of(&args)?;
     let payload = payload(&args, env, &config)?;
     let policy = policy(args.profile.as_deref(), args.config.as_deref(), &config)?;
     let (model, key) = model(&args, env, &config, &state)?;
@@ -54,32 +65,30 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
         ceilings: admin_text.into_iter().collect(),
         allow_local_driver: allow_local(args.allow_local_driver, &config, &admin, &state)?,
         review: args.review,
-        approvals: approvals(&config, prompt.is_some()),
+        approvals: approvals(&config, front.has_human()),
         model,
         timeout_s: args.timeout,
         publish: args.publish.clone(),
+        terminal: front.terminal(&args, env),
+        detached: args.detach,
         bin_dir: proxy::bin_dir()?,
         host_env: settings::host_environment(env),
     };
     let program = proxy::companion(&spec.bin_dir, "nucleus-tool-proxy")?;
     proxy::companion(&spec.bin_dir, "nucleus-mcp")?;
     let quiet = args.quiet || config.quiet == Some(true);
-    let output = if args.json {
-        Output::Json
-    } else {
-        Output::Screen(Screen::new(if quiet { Verbosity::Quiet } else { Verbosity::Normal }, env))
-    };
+    let verbosity = if quiet { Verbosity::Quiet } else { Verbosity::Normal };
     let room = gc::beside(&state, &config);
-    let proxy = Proxy::start(&program, key, None)?;
-    let result = EventLoop::new(proxy, output, prompt)?.run(ToProxy::Start(Box::new(spec)));
+    let proxy = Proxy::start(&program, key, None, args.detach)?;
+    let result =
+        front.show(proxy, &ToProxy::Start(Box::new(spec)), &args, Screen::new(verbosity, env));
     if let Some(text) = room.and_then(|room| room.join().ok().flatten())
         && !args.json
         && !quiet
     {
         Screen::new(Verbosity::Normal, env).say(&format!("  note      {text}"));
     }
-    let summary = result?;
-    Ok(exit_code(&summary))
+    Ok(result?.as_ref().map_or(0, exit_code))
 }
 
 /// A task opens more files than some shells allow at once; up to the hard limit that is this process's own affair.
@@ -131,7 +140,7 @@ fn payload(args: &RunArgs, env: &Environment, config: &Config) -> Result<Payload
         return Ok(Payload::Command { argv: args.command.clone() });
     }
     let prompt = args.task.clone().unwrap_or_default();
-    if prompt.trim().is_empty() {
+    if prompt.trim().is_empty() && !args.interactive {
         return Err(
             CliFailure::usage("the task is empty").hint("say in words what the agent should do")
         );

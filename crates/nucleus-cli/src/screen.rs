@@ -151,17 +151,28 @@ impl Screen {
             escape(&view.rule),
             view.expires_in_s
         ));
-        for line in view.rendering.lines() {
-            self.line(&format!("  │ {}", escape(line)));
+        for line in rendering(view) {
+            self.line(&line);
         }
-        let digest: String = view.digest.chars().take(16).collect();
-        self.line(&format!("  arguments sha256 {digest}…"));
         if answerable {
             let id = style.paint(Tone::Bold, &view.id);
             self.line(&format!(
                 "  type {id} to approve once, or `no` (with a reason, if you like) to refuse:"
             ));
         }
+    }
+
+    /// The question in plain lines, without what is coloured.
+    pub(crate) fn approval_text(&self, view: &ApprovalView) -> Vec<String> {
+        let mut lines =
+            vec![format!("? {} needs approval ({})", escape(&view.operation), escape(&view.rule))];
+        lines.extend(rendering(view));
+        lines
+    }
+
+    /// A line of the feed, without colour.
+    pub(crate) fn feed_text(&self, event: &FeedEvent) -> String {
+        feed::line(self.style.plain(), event)
     }
 
     /// What became of a request.
@@ -237,4 +248,13 @@ impl Screen {
             let _gone = write!(err, "\r\x1b[K");
         }
     }
+}
+
+/// What would be done, as the enforcement side rendered it.
+fn rendering(view: &ApprovalView) -> Vec<String> {
+    let mut lines: Vec<String> =
+        view.rendering.lines().map(|line| format!("  │ {}", escape(line))).collect();
+    let digest: String = view.digest.chars().take(16).collect();
+    lines.push(format!("  arguments sha256 {digest}…"));
+    lines
 }

@@ -238,6 +238,7 @@ fn show_report(session: &Session, report: &ApplyReport, as_json: bool) {
     print(&format!("{}: {}\n", session.id(), session.status()));
 }
 
+/// What the user is told of a session's error.
 pub(crate) fn failed(error: &workspace::WorkspaceError) -> CliFailure {
     use workspace::WorkspaceError as Error;
     match error {

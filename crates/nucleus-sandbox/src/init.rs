@@ -125,6 +125,12 @@ fn payload(program: &Program, standard: &[OwnedFd; 3], status: &mut File) -> ! {
             process::exit_now(0)
         }
         Program::Run(plan) => {
+            if plan.terminal
+                && let Err(error) = process::take_terminal(stdin.as_fd())
+            {
+                report(status, &Report::Failed(at(Step::Session, "terminal")(error)));
+                process::exit_now(BROKEN);
+            }
             let error = execute(plan);
             let unknown = rustix::io::Errno::IO.raw_os_error();
             report(status, &Report::Exec(error.raw_os_error().unwrap_or(unknown)));

@@ -144,6 +144,9 @@ pub(crate) fn agent_root(
     for bind in &agent.binds {
         entries.push(read_only(bind, true)?);
     }
+    if agent.terminal {
+        entries.push(device("tty"));
+    }
     Ok(ordered(entries))
 }
 
@@ -156,15 +159,7 @@ fn base(limits: &Limits) -> Vec<Entry> {
     for link in host.links {
         entries.push(entry(&link.inside.to_string_lossy(), What::Link { target: link.target }));
     }
-    for name in DEVICES {
-        let what = What::Bind {
-            host: Path::new("/dev").join(name),
-            directory: false,
-            mapped: false,
-            access: Access::Device,
-        };
-        entries.push(entry(&format!("/dev/{name}"), what));
-    }
+    entries.extend(DEVICES.map(device));
     for (name, target) in [
         ("fd", "/proc/self/fd"),
         ("stdin", "/proc/self/fd/0"),
@@ -178,6 +173,16 @@ fn base(limits: &Limits) -> Vec<Entry> {
     entries.push(entry("/run", What::Directory));
     entries.extend(etc());
     entries
+}
+
+fn device(name: &str) -> Entry {
+    let what = What::Bind {
+        host: Path::new("/dev").join(name),
+        directory: false,
+        mapped: false,
+        access: Access::Device,
+    };
+    entry(&format!("/dev/{name}"), what)
 }
 
 /// The files of `/etc` that programs cannot do without, written for the pod.

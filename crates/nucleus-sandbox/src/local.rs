@@ -177,9 +177,10 @@ impl LocalDriver {
         &self,
         holder: u32,
         spec: PodSpec,
+        terminal: bool,
         own_holder: Option<(Arc<Host>, u32)>,
     ) -> Result<Pod, SandboxError> {
-        let plan = RunPlan { argv: spec.argv, env: spec.env, cwd: spec.cwd };
+        let plan = RunPlan { argv: spec.argv, env: spec.env, cwd: spec.cwd, terminal };
         let request = Request::Run { holder, plan };
         let fds = [spec.stdin.as_fd(), spec.stdout.as_fd(), spec.stderr.as_fd()];
         let (reply, fds) = self.host.ask(&request, &fds)?;
@@ -216,7 +217,7 @@ impl LocalDriver {
         let held = self.hold(plan, &session.session_dir)?;
         self.accept(&held, &session.ids, &std::collections::BTreeSet::new())?;
         let own = Some((Arc::clone(&self.host), held.holder));
-        let mut pod = match self.spawn_in(held.holder, spec, own) {
+        let mut pod = match self.spawn_in(held.holder, spec, agent.terminal, own) {
             Ok(pod) => pod,
             Err(error) => {
                 self.host.release(held.holder);
@@ -313,7 +314,7 @@ impl Driver for LocalDriver {
         give_pipes(&spec, &session.ids)?;
         let pod = match spec.agent.take() {
             Some(agent) => self.spawn_agent(session, agent, spec)?,
-            None => self.spawn_in(session.holder, spec, None)?,
+            None => self.spawn_in(session.holder, spec, false, None)?,
         };
         session.space.add(&pod.pidfd).map_err(SandboxError::host("watching a pod"))?;
         Ok(pod)

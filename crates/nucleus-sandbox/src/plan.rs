@@ -154,6 +154,8 @@ pub(crate) struct RunPlan {
     pub(crate) argv: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) cwd: String,
+    /// Standard input is the terminal that controls it.
+    pub(crate) terminal: bool,
 }
 
 /// From launcher to holder.

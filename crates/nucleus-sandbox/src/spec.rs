@@ -111,6 +111,8 @@ pub struct AgentPodSpec {
     pub gate_port: Option<u16>,
     /// Make the name service sockets.
     pub dns: bool,
+    /// The standard streams are the follower of a pair of terminals made for this pod: it controls the program.
+    pub terminal: bool,
 }
 
 /// Home directory inside every pod.

@@ -170,6 +170,21 @@ pub fn new_session() -> io::Result<()> {
     Ok(())
 }
 
+/// Starts a session of its own that this terminal controls: its signals and sizes reach this process.
+///
+/// # Errors
+/// `PermissionDenied` when the process already leads its group or the terminal controls another session.
+pub fn take_terminal(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    rustix::process::setsid()?;
+    Ok(rustix::process::ioctl_tiocsctty(terminal)?)
+}
+
+/// Lets this process set a terminal that another group of processes is using, instead of being stopped for it.
+pub fn ignore_terminal_stops() {
+    // SAFETY: ignoring a signal installs no handler.
+    let _before = unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
+}
+
 /// Forbids privileges through `execve(2)` for this process and its children.
 ///
 /// # Errors

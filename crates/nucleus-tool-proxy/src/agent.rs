@@ -12,7 +12,7 @@ mod scripted;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nucleus_wire::control::{Failure, FailureClass, Resume};
+use nucleus_wire::control::{Failure, FailureClass, Resume, TerminalSpec};
 
 /// The relay's place inside every agent pod.
 pub(crate) const RELAY_INSIDE: &str = "/opt/nucleus/nucleus-mcp";
@@ -25,6 +25,8 @@ pub(crate) const INTERPRETER_INSIDE: &str = "/opt/nucleus/interpreter";
 /// Port of the model gate inside the agent pod.
 pub(crate) const GATE_PORT: u16 = 8080;
 
+/// Agents whose own terminal interface is served.
+const WITH_TERMINAL: [&str; 3] = ["claude", "codex", "scripted"];
 /// MCP server name of the door, as clients show it.
 const SERVER: &str = "nucleus";
 /// Placeholder: the gate discards it and injects the real key outside.
@@ -64,7 +66,7 @@ pub(crate) struct Intake<'a> {
     pub input: Option<&'a str>,
     /// Names of the tools the door offers.
     pub tools: &'a [String],
-    /// Locale and terminal of the host, passed through when set.
+    /// Locale of the host, passed through when set.
     pub lang: Option<&'a str>,
     /// The model to ask for.
     pub model: Option<&'a str>,
@@ -76,6 +78,8 @@ pub(crate) struct Intake<'a> {
     pub settings: &'a BTreeMap<String, String>,
     /// The workspace.
     pub workspace: &'a Path,
+    /// The terminal the agent gets, when a user works with it.
+    pub terminal: Option<&'a TerminalSpec>,
 }
 
 impl Intake<'_> {
@@ -105,6 +109,13 @@ pub(crate) fn program_inside(program: &Path, package: Option<&Path>) -> String {
 /// # Errors
 /// [`FailureClass::Usage`] for an agent this build has no adapter for, or one that cannot do what is asked.
 pub(crate) fn launch(agent: &str, intake: &Intake<'_>) -> Result<Launch, Failure> {
+    if intake.terminal.is_some() && !WITH_TERMINAL.contains(&agent) {
+        return Err(Failure {
+            class: FailureClass::Usage,
+            message: format!("{agent} cannot be worked with in its own terminal interface yet"),
+            hint: Some(format!("agents that can: {}", WITH_TERMINAL.join(", "))),
+        });
+    }
     match agent {
         "claude" => Ok(claude::launch(intake)),
         "codex" => codex::launch(intake),
@@ -144,13 +155,17 @@ fn base_env(intake: &Intake<'_>) -> Vec<(String, String)> {
         ("HOME", HOME_INSIDE),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("SHELL", "/bin/sh"),
-        ("TERM", "dumb"),
         ("TMPDIR", "/tmp"),
         ("USER", "agent"),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
+    let term = intake.terminal.map_or("dumb", |terminal| terminal.term.as_str());
+    env.push(("TERM".to_owned(), term.to_owned()));
+    if let Some(colour) = intake.terminal.and_then(|terminal| terminal.colour.as_ref()) {
+        env.push(("COLORTERM".to_owned(), colour.clone()));
+    }
     if let Some(lang) = intake.lang {
         env.push(("LANG".to_owned(), lang.to_owned()));
     }
@@ -171,6 +186,7 @@ mod tests {
             input: None,
             tools: &tools,
             lang: None,
+            terminal: None,
             model: Some("some-model"),
             resume,
             provider: Some("openai"),

@@ -1,6 +1,5 @@
 //! The agent pod: the program, its home, the stand-in at the workspace's path, the door and the gate.
 
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,24 +27,22 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// The pod, with these standard streams, and the gate that will serve its listener.
-    ///
-    /// # Errors
-    /// No descriptors are left.
     pub(crate) fn pod(
         self,
+        stdin: OwnedFd,
         stdout: OwnedFd,
         stderr: OwnedFd,
-    ) -> std::io::Result<(PodSpec, Option<Arc<ModelGate>>)> {
+    ) -> (PodSpec, Option<Arc<ModelGate>>) {
         let pod = PodSpec {
             argv: self.launch.argv,
             env: self.launch.env,
             cwd: self.cwd,
-            stdin: File::open("/dev/null")?.into(),
+            stdin,
             stdout,
             stderr,
             agent: Some(self.spec),
         };
-        Ok((pod, self.gate))
+        (pod, self.gate)
     }
 }
 
@@ -94,6 +91,7 @@ pub(crate) fn prepare(
             input: input.as_deref(),
             tools: &tools,
             lang: task.spec.host_env.get("LANG").map(String::as_str),
+            terminal: task.spec.terminal.as_ref(),
             model: model.as_deref(),
             resume: resume.as_ref(),
             provider: task.spec.model.as_ref().map(|upstream| upstream.provider.as_str()),
@@ -122,6 +120,7 @@ pub(crate) fn prepare(
         door: true,
         gate_port: gate.is_some().then_some(GATE_PORT),
         dns: true,
+        terminal: task.spec.terminal.is_some(),
     };
     let cwd = task.spec.workspace.to_string_lossy().into_owned();
     Ok(Prepared { launch, spec, cwd, gate })

@@ -1,17 +1,24 @@
-//! The proxy's end of the control socket: events out, decisions in.
+//! The proxy's end of the control socket: events out, decisions in. The user's side may go and another one come.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nucleus_wire::control::{ApprovalView, FeedEvent, FromProxy, TaskSpec, ToProxy};
+use nucleus_wire::control::{ApprovalView, ENDING_FILE, FeedEvent, FromProxy, TaskSpec, ToProxy};
+use nucleus_wire::hex;
+use nucleus_wire::terminal::Facts;
 
 /// Longest line accepted from the user's side, in bytes: a task with policy texts and a script.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A user's side that does not read for this long is as good as gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much of what was said is kept for a user's side that comes later, in bytes.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// What the user's side said.
 #[derive(Debug)]
@@ -27,14 +34,44 @@ pub(crate) enum FromUser {
     },
     /// Stop, keep the session.
     Interrupt,
-    /// The socket closed or carried something that is no message: nobody is there any more.
+    /// For the agent's terminal.
+    Terminal(AtTerminal),
+    /// The socket closed or carried something that is no message: nobody is there any more, and the task does not go on
+    /// without.
     Gone,
+}
+
+/// What the user's side does at the agent's terminal.
+#[derive(Debug)]
+pub(crate) enum AtTerminal {
+    /// Types.
+    Keys(Vec<u8>),
+    /// Has another size: rows and columns.
+    Size(u16, u16),
+    /// Shows it or not.
+    Watch(bool),
+    /// Has come, with a terminal of its own.
+    Attach(Facts),
 }
 
 /// The writing half, shared by everything that reports.
 #[derive(Debug)]
 pub(crate) struct Control {
-    writer: Mutex<UnixStream>,
+    peer: Mutex<Peer>,
+    /// The task goes on without a user's side.
+    stays: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Peer {
+    stream: Option<UnixStream>,
+    /// Which user's side this is, counted.
+    count: u64,
+    started: Option<Vec<u8>>,
+    kept: VecDeque<Vec<u8>>,
+    kept_bytes: usize,
+    /// Requests that nobody has answered.
+    asked: BTreeMap<String, Vec<u8>>,
 }
 
 impl Control {
@@ -48,7 +85,19 @@ impl Control {
         socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let mut reader = BufReader::new(socket.try_clone()?);
         match read_message(&mut reader)? {
-            Some(ToProxy::Start(spec)) => Ok((Self { writer: Mutex::new(socket) }, reader, *spec)),
+            Some(ToProxy::Start(spec)) => {
+                let peer = Peer {
+                    stream: Some(socket),
+                    count: 0,
+                    started: None,
+                    kept: VecDeque::new(),
+                    kept_bytes: 0,
+                    asked: BTreeMap::new(),
+                };
+                let control =
+                    Self { peer: Mutex::new(peer), stays: AtomicBool::new(spec.detached) };
+                Ok((control, reader, *spec))
+            }
             _ => Err(std::io::Error::new(
                 std::io::ErrorKind::InvalidData,
                 "the first control line must be `start`",
@@ -60,8 +109,114 @@ impl Control {
     pub(crate) fn send(&self, message: &FromProxy) {
         let Ok(mut line) = serde_json::to_vec(message) else { return };
         line.push(b'\n');
-        let mut writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _gone = writer.write_all(&line);
+        let mut peer = self.peer();
+        peer.remember(message, &line);
+        peer.write(&line);
+    }
+
+    /// Sends the last line; left in the session's directory for who comes later when nobody is there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn part(&self, last: &FromProxy, session_dir: &Path) -> std::io::Result<()> {
+        if self.has_peer() {
+            self.send(last);
+            return Ok(());
+        }
+        std::fs::write(session_dir.join(ENDING_FILE), serde_json::to_vec(last)?)
+    }
+
+    /// Whether somebody is there.
+    pub(crate) fn has_peer(&self) -> bool {
+        self.peer().stream.is_some()
+    }
+
+    /// Whether the task goes on without a user's side.
+    pub(crate) fn stays(&self) -> bool {
+        self.stays.load(Ordering::SeqCst)
+    }
+
+    /// Puts another user's side in the place of the one there was, which is told; the newcomer gets what was said.
+    ///
+    /// # Errors
+    /// The socket cannot be set up.
+    pub(crate) fn replace(&self, stream: UnixStream) -> std::io::Result<u64> {
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        let mut peer = self.peer();
+        peer.let_go("another terminal was attached");
+        peer.count += 1;
+        peer.stream = Some(stream);
+        let mut lines: Vec<Vec<u8>> = peer.started.iter().cloned().collect();
+        lines.extend(peer.kept.iter().cloned());
+        lines.extend(peer.asked.values().cloned());
+        for line in lines {
+            peer.write(&line);
+        }
+        Ok(peer.count)
+    }
+
+    fn detach(&self) {
+        self.stays.store(true, Ordering::SeqCst);
+        self.peer().let_go("as you asked");
+    }
+
+    /// This user's side is gone; `true` when nobody took its place and the task ends with it.
+    fn gone(&self, count: u64) -> bool {
+        let mut peer = self.peer();
+        let was_there = peer.count == count && peer.stream.is_some();
+        if was_there {
+            peer.stream = None;
+        }
+        was_there && !self.stays()
+    }
+
+    fn peer(&self) -> MutexGuard<'_, Peer> {
+        self.peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Peer {
+    fn write(&mut self, line: &[u8]) {
+        if let Some(stream) = &mut self.stream
+            && stream.write_all(line).is_err()
+        {
+            // Half a line may have gone out: nothing can follow it. The reader sees the end.
+            let _closed = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn let_go(&mut self, reason: &str) {
+        let told = FromProxy::Detached { reason: reason.to_owned() };
+        if let Ok(mut line) = serde_json::to_vec(&told) {
+            line.push(b'\n');
+            self.write(&line);
+        }
+        if let Some(stream) = self.stream.take() {
+            let _closed = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn remember(&mut self, message: &FromProxy, line: &[u8]) {
+        match message {
+            FromProxy::Started(_) => self.started = Some(line.to_vec()),
+            FromProxy::ApprovalRequested(view) => {
+                self.asked.insert(view.id.clone(), line.to_vec());
+            }
+            FromProxy::ApprovalSettled { id, .. } => {
+                self.asked.remove(id);
+            }
+            FromProxy::Feed(_) | FromProxy::Output { .. } => {
+                self.kept_bytes = self.kept_bytes.saturating_add(line.len());
+                self.kept.push_back(line.to_vec());
+                while self.kept_bytes > KEPT_BYTES_MAX
+                    && let Some(oldest) = self.kept.pop_front()
+                {
+                    self.kept_bytes = self.kept_bytes.saturating_sub(oldest.len());
+                }
+            }
+            // The terminal keeps its own.
+            _ => {}
+        }
     }
 }
 
@@ -81,34 +236,64 @@ impl nucleus::Approver for Control {
     }
 }
 
-/// Reads the user's side to its end on a thread of its own.
+/// Reads the first user's side to its end on a thread of its own.
 ///
 /// # Errors
 /// The thread could not be started.
 pub(crate) fn listen<T: Send + 'static>(
     mut reader: BufReader<UnixStream>,
+    control: Arc<Control>,
     events: Sender<T>,
     wrap: impl Fn(FromUser) -> T + Send + 'static,
 ) -> std::io::Result<()> {
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-        loop {
-            let message = match read_message(&mut reader) {
-                Ok(Some(ToProxy::Decide { id, approve, reason })) => {
-                    FromUser::Decide { id, approve, reason }
-                }
-                Ok(Some(ToProxy::Interrupt)) => FromUser::Interrupt,
-                Ok(Some(ToProxy::Start(_)) | None) | Err(_) => FromUser::Gone,
-            };
-            let last = matches!(message, FromUser::Gone);
-            if events.send(wrap(message)).is_err() || last {
-                return;
-            }
-        }
+        read_all(&mut reader, &control, 0, |message| events.send(wrap(message)).is_ok())
     })?;
     Ok(())
 }
 
-fn read_message(reader: &mut BufReader<UnixStream>) -> std::io::Result<Option<ToProxy>> {
+/// Reads a user's side, the one of this count, to its end or until `send` says `false`.
+pub(crate) fn read_all(
+    reader: &mut BufReader<UnixStream>,
+    control: &Control,
+    count: u64,
+    send: impl Fn(FromUser) -> bool,
+) {
+    loop {
+        let message = match read_message(reader) {
+            Ok(Some(ToProxy::Decide { id, approve, reason })) => {
+                FromUser::Decide { id, approve, reason }
+            }
+            Ok(Some(ToProxy::Interrupt)) => FromUser::Interrupt,
+            Ok(Some(ToProxy::Keys { hex: digits })) => match hex::decode(&digits) {
+                Some(bytes) => FromUser::Terminal(AtTerminal::Keys(bytes)),
+                None => FromUser::Gone,
+            },
+            Ok(Some(ToProxy::Resize { rows, columns })) => {
+                FromUser::Terminal(AtTerminal::Size(rows, columns))
+            }
+            Ok(Some(ToProxy::Watch { on })) => FromUser::Terminal(AtTerminal::Watch(on)),
+            Ok(Some(ToProxy::Detach)) => {
+                control.detach();
+                return;
+            }
+            Ok(Some(ToProxy::Start(_) | ToProxy::Attach { .. }) | None) | Err(_) => FromUser::Gone,
+        };
+        let last = matches!(message, FromUser::Gone);
+        if last && !control.gone(count) {
+            return;
+        }
+        if !send(message) || last {
+            return;
+        }
+    }
+}
+
+/// Reads one line; `None` at the end.
+///
+/// # Errors
+/// The socket failed, or the line is no message.
+pub(crate) fn read_message(reader: &mut BufReader<UnixStream>) -> std::io::Result<Option<ToProxy>> {
     let mut line = Vec::new();
     if reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
@@ -119,6 +304,18 @@ fn read_message(reader: &mut BufReader<UnixStream>) -> std::io::Result<Option<To
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn control(stream: UnixStream, stays: bool) -> Arc<Control> {
+        let peer = Peer {
+            stream: Some(stream),
+            count: 0,
+            started: None,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            asked: BTreeMap::new(),
+        };
+        Arc::new(Control { peer: Mutex::new(peer), stays: AtomicBool::new(stays) })
+    }
 
     #[test]
     fn anything_but_a_start_is_refused_first() {
@@ -131,8 +328,29 @@ mod tests {
     fn a_closed_socket_is_reported_as_gone() {
         let (user, proxy) = UnixStream::pair().unwrap();
         let (sender, events) = std::sync::mpsc::channel();
-        listen(BufReader::new(proxy), sender, |m| m).unwrap();
+        let control = control(proxy.try_clone().unwrap(), false);
+        listen(BufReader::new(proxy), control, sender, |m| m).unwrap();
         drop(user);
         assert!(matches!(events.recv().unwrap(), FromUser::Gone));
+    }
+
+    #[test]
+    fn a_task_that_stays_loses_nothing_when_its_user_goes() {
+        let (user, proxy) = UnixStream::pair().unwrap();
+        let control = control(proxy.try_clone().unwrap(), true);
+        control.send(&FromProxy::Output {
+            stream: "stdout".to_owned(),
+            text: "before\n".to_owned(),
+            hex: None,
+        });
+        drop(user);
+        let mut reader = BufReader::new(proxy);
+        read_all(&mut reader, &control, 0, |message| panic!("{message:?} ends the task"));
+        assert!(!control.has_peer());
+        let (next, proxy) = UnixStream::pair().unwrap();
+        assert_eq!(control.replace(proxy).unwrap(), 1);
+        let mut line = String::new();
+        BufReader::new(next).read_line(&mut line).unwrap();
+        assert!(line.contains("before"), "{line}");
     }
 }

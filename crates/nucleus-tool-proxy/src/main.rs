@@ -4,6 +4,7 @@
 
 mod agent;
 mod agent_pod;
+mod attach;
 mod client;
 mod control;
 mod door;
@@ -17,6 +18,7 @@ mod publish;
 mod runner;
 mod session;
 mod task;
+mod terminal;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -78,11 +80,12 @@ fn descriptors(args: &[String]) -> Option<Descriptors> {
 fn serve(descriptors: Descriptors) -> std::io::Result<()> {
     let (control, reader, spec) = control::Control::accept(UnixStream::from(descriptors.control))?;
     let control = Arc::new(control);
+    let session_dir = spec.state_dir.join("sessions").join(&spec.session);
     let handed = (descriptors.model_key, descriptors.client);
     let outcome: Result<_, Failure> = task::run(spec, handed, &control, reader);
-    control.send(&match outcome {
+    let last = match outcome {
         Ok(summary) => FromProxy::Finished(Box::new(summary)),
         Err(failure) => FromProxy::Failed(failure),
-    });
-    Ok(())
+    };
+    control.part(&last, &session_dir)
 }

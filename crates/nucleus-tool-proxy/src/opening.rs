@@ -36,6 +36,7 @@ pub(crate) fn announce(task: &Task, policy: &str, notes: Vec<String>) {
         .to_owned(),
         tools: task.executor.tools().iter().map(|tool| tool.as_str().to_owned()).collect(),
         log: task.session.session.log_path(),
+        terminal: task.spec.terminal.is_some(),
         notes,
     })));
 }

@@ -7,16 +7,53 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use nucleus_wire::control::FromProxy;
+use nucleus_wire::hex;
 
 use crate::control::Control;
+use crate::task::Task;
+use crate::terminal::Terminal;
 
 const CHUNK_BYTES: usize = 32 * 1024;
+
+/// Standard streams of the agent: its own terminal, or pipes whose other ends are forwarded.
+///
+/// # Errors
+/// No descriptors, terminals or threads are left.
+pub(crate) fn streams(task: &Task) -> std::io::Result<([OwnedFd; 3], Vec<JoinHandle<()>>)> {
+    if let Some(terminal) = &task.spec.terminal {
+        let (terminal, follower, thread) =
+            Terminal::open(&terminal.facts, Arc::clone(&task.control))?;
+        // Set once: a task has one agent.
+        let _first = task.terminal.set(terminal);
+        let streams = [follower.try_clone()?, follower.try_clone()?, follower];
+        return Ok((streams, vec![thread]));
+    }
+    let (stdout, stdout_writer) = task.runner.pipe()?;
+    let (stderr, stderr_writer) = task.runner.pipe()?;
+    let null = std::fs::File::open("/dev/null")?;
+    Ok(([null.into(), stdout_writer, stderr_writer], output(task, stdout, stderr)?))
+}
+
+/// Forwards both streams of a payload.
+///
+/// # Errors
+/// The threads could not be started.
+pub(crate) fn output(
+    task: &Task,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    Ok(vec![
+        forward(stdout, "stdout", Arc::clone(&task.control))?,
+        forward(stderr, "stderr", Arc::clone(&task.control))?,
+    ])
+}
 
 /// Sends what comes out of `pipe` as [`FromProxy::Output`] until every writer is gone.
 ///
 /// # Errors
 /// The thread could not be started.
-pub(crate) fn forward(
+fn forward(
     pipe: OwnedFd,
     stream: &'static str,
     control: Arc<Control>,
@@ -50,13 +87,7 @@ fn send(control: &Control, stream: &str, bytes: &[u8]) {
 fn message(stream: &str, bytes: &[u8]) -> FromProxy {
     let (text, hex) = match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),
-        Err(_) => {
-            let hex = bytes
-                .iter()
-                .flat_map(|byte| [byte >> 4, byte & 0xf])
-                .filter_map(|digit| char::from_digit(digit.into(), 16));
-            (String::from_utf8_lossy(bytes).into_owned(), Some(hex.collect()))
-        }
+        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(hex::encode(bytes))),
     };
     FromProxy::Output { stream: stream.to_owned(), text, hex }
 }

@@ -4,8 +4,8 @@ use std::io::BufReader;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,10 @@ use crate::egress::Egress;
 use crate::envelope::{self, TaskEnvelope};
 use crate::finish::{self, Ending};
 use crate::model::ModelLedger;
-use crate::payload::forward;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
-use crate::{agent_pod, door, opening, publish};
+use crate::terminal::Terminal;
+use crate::{agent_pod, attach, door, opening, payload, publish};
 
 /// How often expired approvals and deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -63,6 +63,8 @@ pub(crate) struct Task {
     pub withhold: Withhold,
     /// The moment the task began.
     pub began: Instant,
+    /// The agent's own terminal, once there is one.
+    pub terminal: Arc<OnceLock<Arc<Terminal>>>,
 }
 
 /// Runs the task.
@@ -76,8 +78,7 @@ pub(crate) fn run(
     reader: BufReader<UnixStream>,
 ) -> Result<Summary, Failure> {
     let began = Instant::now();
-    let clock: Arc<dyn Clock> =
-        Arc::new(SystemClock::new().map_err(|error| session::io_failure("the clock", &error))?);
+    let clock = clock()?;
     let admitted = session::admit(&spec)?;
     spec.workspace = admitted.path().to_owned();
     let TaskEnvelope { envelope, authority, name, mut notes } =
@@ -119,6 +120,7 @@ pub(crate) fn run(
         egress,
         withhold,
         began,
+        terminal: Arc::default(),
     };
     let (sender, events) = channel();
     let stop = Cancel::new();
@@ -146,6 +148,11 @@ pub(crate) fn run(
         }
     };
     finish::finish(task, ending)
+}
+
+fn clock() -> Result<Arc<dyn Clock>, Failure> {
+    let clock = SystemClock::new().map_err(|error| session::io_failure("the clock", &error))?;
+    Ok(Arc::new(clock))
 }
 
 /// A payload that runs.
@@ -200,7 +207,7 @@ fn start_command(
         .runner
         .spawn(spec, stdout_writer, stderr_writer)
         .map_err(|error| unavailable(&error))?;
-    let output = output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
+    let output = payload::output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
     Ok(Running {
         pod: Some(Arc::new(pod)),
         output,
@@ -218,10 +225,9 @@ fn start_agent(
         message: format!("the agent's pod: {error}"),
         hint: None,
     };
-    let (stdout, stdout_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
-    let (stderr, stderr_writer) = task.runner.pipe().map_err(|error| unavailable(&error))?;
-    let (spec, gate) =
-        launch.pod(stdout_writer, stderr_writer).map_err(|error| unavailable(&error))?;
+    let (streams, output) = payload::streams(task).map_err(|error| unavailable(&error))?;
+    let [stdin, stdout, stderr] = streams;
+    let (spec, gate) = launch.pod(stdin, stdout, stderr);
     let mut pod =
         task.session.driver.spawn(spec).map_err(|error| session::sandbox_failure(&error))?;
     let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
@@ -236,15 +242,7 @@ fn start_agent(
     if let Some(sockets) = pod.dns.take() {
         task.egress.serve_names(sockets, task.recorder.clone(), feed);
     }
-    let output = output(task, stdout, stderr).map_err(|error| unavailable(&error))?;
     Ok(Running { pod: Some(Arc::new(pod)), output, ticket: None })
-}
-
-fn output(task: &Task, stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<Vec<JoinHandle<()>>> {
-    Ok(vec![
-        forward(stdout, "stdout", Arc::clone(&task.control))?,
-        forward(stderr, "stderr", Arc::clone(&task.control))?,
-    ])
 }
 
 /// Waits for the payload's end, the user's word or a deadline, whichever comes first.
@@ -325,8 +323,12 @@ fn listen(
 ) -> Result<(), Failure> {
     let sandbox = task.executor.sandbox().clone();
     let (messages, inbox) = channel();
-    control::listen(reader, messages, |message| message)
-        .map_err(|error| session::io_failure("listening", &error))?;
+    let failed = |error: std::io::Error| session::io_failure("listening", &error);
+    attach::serve(task.session.session.dir(), Arc::clone(&task.control), messages.clone())
+        .map_err(failed)?;
+    control::listen(reader, Arc::clone(&task.control), messages, |message| message)
+        .map_err(failed)?;
+    let terminal = Arc::clone(&task.terminal);
     std::thread::Builder::new()
         .name("decisions".to_owned())
         .spawn(move || {
@@ -335,6 +337,11 @@ fn listen(
                     Ok(FromUser::Decide { id, approve, reason }) => {
                         // Too late or unknown: the user is told by the request's own settlement.
                         let _late = sandbox.approvals().decide(&id, approve, reason.as_deref());
+                    }
+                    Ok(FromUser::Terminal(act)) => {
+                        if let Some(terminal) = terminal.get() {
+                            terminal.act(act);
+                        }
                     }
                     Ok(FromUser::Interrupt | FromUser::Gone) => {
                         stop.cancel();
@@ -350,7 +357,7 @@ fn listen(
             }
         })
         .map(|_| ())
-        .map_err(|error| session::io_failure("listening", &error))
+        .map_err(failed)
 }
 
 fn sandbox(

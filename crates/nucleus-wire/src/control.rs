@@ -9,6 +9,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::terminal::Facts;
+
+/// Name of the socket in a session's directory that a user's side comes to.
+pub const ATTACH_SOCKET: &str = "attach.sock";
+
+/// Name of the file in a session's directory with the last line of a task that ended when nobody was there.
+pub const ENDING_FILE: &str = "ending.json";
+
 /// A line from the user's side.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -27,6 +35,30 @@ pub enum ToProxy {
     },
     /// Stop the task: pods die, the workspace session is kept.
     Interrupt,
+    /// Bytes typed for the agent's terminal, in hex.
+    Keys {
+        /// The bytes.
+        hex: String,
+    },
+    /// The user's terminal has another size.
+    Resize {
+        /// Height.
+        rows: u16,
+        /// Width.
+        columns: u16,
+    },
+    /// Whether the user's side shows the agent's terminal. When it begins to, what is on it is sent again.
+    Watch {
+        /// It does.
+        on: bool,
+    },
+    /// The user's side goes and the task stays.
+    Detach,
+    /// First line of another user's side, on the session's own socket: shows this task from now on.
+    Attach {
+        /// Its terminal, when it has one.
+        terminal: Option<Facts>,
+    },
 }
 
 /// Everything the proxy needs to run one task.
@@ -60,6 +92,12 @@ pub struct TaskSpec {
     /// Ports of the tool pods that the user asked for on this machine's loopback.
     #[serde(default)]
     pub publish: Vec<Publish>,
+    /// The agent gets a terminal of its own, and the user sees that instead of its output.
+    #[serde(default)]
+    pub terminal: Option<TerminalSpec>,
+    /// The task goes on when the user's side goes.
+    #[serde(default)]
+    pub detached: bool,
     /// Directory that holds `nucleus-mcp`.
     pub bin_dir: PathBuf,
     /// Host environment the proxy may use to find toolchains (`PATH`, `HOME`, `CARGO_HOME`, `RUSTUP_HOME`, …), never passed to a pod as is.
@@ -74,6 +112,19 @@ pub struct Publish {
     pub host: u16,
     /// In the pods.
     pub pod: u16,
+}
+
+/// The terminal made for an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalSpec {
+    /// What it is like at first.
+    pub facts: Facts,
+    /// Its `TERM`.
+    pub term: String,
+    /// Its `COLORTERM`.
+    #[serde(default)]
+    pub colour: Option<String>,
 }
 
 /// What a task runs.
@@ -207,6 +258,16 @@ pub enum FromProxy {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hex: Option<String>,
     },
+    /// What the agent's terminal shows next, filtered: whole sequences of the allowlist.
+    Screen {
+        /// As text.
+        text: String,
+    },
+    /// This user's side is let go; the task goes on.
+    Detached {
+        /// Why.
+        reason: String,
+    },
     /// The task is over.
     Finished(Box<Summary>),
     /// The task could not start or go on.
@@ -232,6 +293,9 @@ pub struct Started {
     pub tools: Vec<String>,
     /// The log.
     pub log: PathBuf,
+    /// The agent has a terminal of its own.
+    #[serde(default)]
+    pub terminal: bool,
     /// Notes the user should read (degraded layers, ignored settings, MCP servers not carried over).
     pub notes: Vec<String>,
 }

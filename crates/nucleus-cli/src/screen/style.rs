@@ -35,6 +35,11 @@ impl Style {
         Self { colour, columns: columns.map(|columns| columns.clamp(COLUMNS_MIN, COLUMNS_MAX)) }
     }
 
+    /// The same without colours.
+    pub(super) fn plain(self) -> Self {
+        Self { colour: false, ..self }
+    }
+
     /// Columns to align to.
     pub(crate) fn columns(self) -> usize {
         self.columns.unwrap_or(COLUMNS_ASSUMED)

@@ -89,6 +89,7 @@ fn spawn(stage: &Stage, session: &Session, home: &Path, output: OwnedFd) -> Pod 
         ],
         door: true,
         gate_port: Some(3128),
+        terminal: false,
         dns: true,
     };
     let spec = PodSpec {

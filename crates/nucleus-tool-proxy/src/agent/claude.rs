@@ -1,4 +1,4 @@
-//! Claude Code, started in print mode with the door as its only MCP server.
+//! Claude Code, started in print mode or in its terminal interface, with the door as its only MCP server.
 
 use nucleus_wire::control::Resume;
 use serde_json::json;
@@ -32,9 +32,10 @@ pub(super) fn launch(intake: &Intake<'_>) -> Launch {
     let allowed: Vec<String> =
         intake.tools.iter().map(|tool| format!("mcp__{SERVER}__{tool}")).collect();
     let mut argv = vec![intake.program.to_owned()];
-    argv.extend(
-        ["-p", intake.prompt, "--mcp-config", MCP_CONFIG, "--strict-mcp-config"].map(str::to_owned),
-    );
+    if intake.terminal.is_none() {
+        argv.extend(["-p", intake.prompt].map(str::to_owned));
+    }
+    argv.extend(["--mcp-config", MCP_CONFIG, "--strict-mcp-config"].map(str::to_owned));
     match intake.resume {
         Some(Resume::Latest) => argv.push("--continue".to_owned()),
         Some(Resume::Id(id)) => argv.extend(["--resume".to_owned(), id.clone()]),
@@ -54,5 +55,8 @@ pub(super) fn launch(intake: &Intake<'_>) -> Launch {
         }
     }
     argv.extend(intake.extra_args.iter().cloned());
+    if intake.terminal.is_some() && !intake.prompt.is_empty() {
+        argv.extend(["--", intake.prompt].map(str::to_owned));
+    }
     Launch { argv, env, files: vec![(MCP_CONFIG.to_owned(), servers.to_string().into_bytes())] }
 }

@@ -1,4 +1,4 @@
-//! OpenAI Codex, started by `codex exec` with the door as its only MCP server.
+//! OpenAI Codex, started by `codex exec` or in its terminal interface, with the door as its only MCP server.
 
 use nucleus_wire::control::{Failure, Resume};
 use toml::{Table, Value};
@@ -31,15 +31,22 @@ const FEATURES_OFF: [&str; 11] = [
 pub(super) fn launch(intake: &Intake<'_>) -> Result<Launch, Failure> {
     let mut env = base_env(intake);
     set(&mut env, &[("OPENAI_API_KEY", PLACEHOLDER_KEY)]);
-    let mut argv = vec![intake.program.to_owned(), "exec".to_owned()];
+    let mut argv = vec![intake.program.to_owned()];
+    if intake.terminal.is_none() {
+        argv.push("exec".to_owned());
+    }
     match intake.resume {
         Some(Resume::Latest) => argv.extend(["resume", "--last"].map(str::to_owned)),
         Some(Resume::Id(id)) => argv.extend(["resume".to_owned(), id.clone()]),
         None => {}
     }
-    argv.push("--skip-git-repo-check".to_owned());
+    if intake.terminal.is_none() {
+        argv.push("--skip-git-repo-check".to_owned());
+    }
     argv.extend(intake.extra_args.iter().cloned());
-    argv.extend(["--".to_owned(), intake.prompt.to_owned()]);
+    if intake.terminal.is_none() || !intake.prompt.is_empty() {
+        argv.extend(["--".to_owned(), intake.prompt.to_owned()]);
+    }
     let text = toml::to_string(&settings(intake)).map_err(|error| defect("settings", &error))?;
     let file = format!("{HOME_INSIDE}/.codex/config.toml");
     Ok(Launch { argv, env, files: vec![(file, text.into_bytes())] })
