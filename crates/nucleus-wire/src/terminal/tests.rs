@@ -244,7 +244,7 @@ proptest! {
             prop_assert!(!control, "{c:?} in {out:?}");
         }
         for (at, _) in out.match_indices('\x1b') {
-            let next = out[at..].chars().nth(1);
+            let next = out.get(at..).and_then(|rest| rest.chars().nth(1));
             prop_assert!(matches!(next, Some('[' | ']' | '\\' | '7' | '8' | 'D' | 'E' | 'M' | '=' | '>' | '(' | ')')), "{next:?}");
         }
         for word in ["]52", "]4;", "]1337", "[5i", "[21t", "[3J", "[c", "[6n"] {
