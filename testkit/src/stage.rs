@@ -1,6 +1,8 @@
 //! A real agent on a host with a repository whose test fails, and a stand-in for its model; and what every agent has to
 //! show there.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::host::{Account, Host, ISSUE, Outcome, given, programs};
@@ -57,11 +59,18 @@ impl Stage {
 
     /// `nucleus run` with this agent under `fix-issue`.
     pub fn run(&self, extra: &[&str], task: &str) -> Outcome {
+        Outcome::of(&mut self.command(&["--profile", "fix-issue"], extra, task))
+    }
+
+    /// The command line of the agent under another policy.
+    #[must_use]
+    pub fn command(&self, policy: &[&str], extra: &[&str], task: &str) -> Command {
         let mut command = self.host.command("nucleus");
-        command.args(["run", "--profile", "fix-issue", "--allow-local-driver"]);
+        command.args(["run", "--allow-local-driver"]).args(policy);
         command.args(["--agent", self.agent.name, "--model-upstream", &self.mock.origin()]);
         command.args(self.agent.options).args(extra).arg(task);
-        Outcome::of(command.env(self.agent.key, KEY))
+        command.env(self.agent.key, KEY);
+        command
     }
 
     /// The last request that offers tools: the conversation itself, not a title or a choice of models.
