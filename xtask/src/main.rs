@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod need;
+mod sdk;
 mod suite;
 mod test;
 

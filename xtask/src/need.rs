@@ -47,9 +47,12 @@ pub(crate) const SETPRIV: Need = Need {
 /// Python: some attack programs, and one of the toolchains the pods offer.
 pub(crate) const PYTHON: Need = Need {
     name: "python3",
-    why: "one of the toolchains the tests run in pods",
-    present: || on_path("python3"),
-    install: Install::Debian(&["python3"]),
+    why: "one of the toolchains the tests run in pods; runs the protocol's official client",
+    present: || {
+        let asked = ["-c", "import ensurepip, venv"];
+        Command::new("python3").args(asked).output().is_ok_and(|output| output.status.success())
+    },
+    install: Install::Debian(&["python3", "python3-venv"]),
 };
 /// npm: fetches the agents; Node runs one of them.
 pub(crate) const NPM: Need = Need {

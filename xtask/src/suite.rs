@@ -12,6 +12,8 @@ const BINS: &str = "NUCLEUS_TEST_BINS";
 const WEAKENED_BINS: &str = "NUCLEUS_TEST_WEAKENED_BINS";
 /// Where they find an agent; its name follows.
 const AGENT: &str = "NUCLEUS_TEST_";
+/// Where they find a Python with the official client of the protocol.
+const PYTHON_MCP: &str = "NUCLEUS_TEST_PYTHON_MCP";
 /// File they append the name of every skipped test to.
 const SKIPPED: &str = "NUCLEUS_TEST_SKIPPED";
 /// Tests that may be skipped, one name a line: the committed list.
@@ -74,6 +76,11 @@ pub(crate) fn walls() -> Result<(), String> {
 pub(crate) fn agent(name: &str, bins: &Path, program: &Path) -> Result<(), String> {
     let variable = format!("{AGENT}{}", name.to_uppercase());
     need::run(black_box(name, "--test-threads=1").env(BINS, bins).env(variable, program))
+}
+
+/// Runs the suite with the official Python client of the protocol.
+pub(crate) fn sdk(bins: &Path, python: &Path) -> Result<(), String> {
+    need::run(black_box("sdk", "--test-threads=1").env(BINS, bins).env(PYTHON_MCP, python))
 }
 
 /// Shows that the switches are in the weakened builds and not in the others.

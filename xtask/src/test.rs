@@ -5,13 +5,13 @@ use std::time::Instant;
 use crate::Options;
 use crate::cargo::{Profile, build, build_weakened, cargo, target_dir};
 use crate::need::{self, CARGO_DENY, CC, GIT, NPM, PYTHON, SETPRIV};
-use crate::{agents, suite};
+use crate::{agents, sdk, suite};
 
 /// One step: its name and what it does.
 type Step = (&'static str, fn() -> Result<(), String>);
 
 const QUICK: [Step; 1] = [("unit tests", unit)];
-const ALL: [Step; 13] = [
+const ALL: [Step; 14] = [
     ("format", format),
     ("lints", lints),
     ("unit, property, compile-fail and tidy tests", unit),
@@ -21,6 +21,7 @@ const ALL: [Step; 13] = [
     ("walls and tools with single layers switched off", suite::walls),
     ("black-box suites and their controls", black_box),
     ("shipped programs lack the test switches", shipped),
+    ("the official MCP client, both eras", sdk_client),
     ("real Claude Code end to end", || agent("claude")),
     ("real Codex end to end", || agent("codex")),
     ("real Gemini CLI end to end", || agent("gemini")),
@@ -129,4 +130,8 @@ fn agent(name: &str) -> Result<(), String> {
     let pinned = agents::ALL.iter().find(|agent| agent.name == name);
     let pinned = pinned.ok_or_else(|| format!("no agent {name} is pinned"))?;
     suite::agent(name, &build(Profile::Debug)?, &agents::ensure(pinned)?)
+}
+
+fn sdk_client() -> Result<(), String> {
+    suite::sdk(&build(Profile::Debug)?, &sdk::ensure()?)
 }
