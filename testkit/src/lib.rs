@@ -1,6 +1,12 @@
 //! Test fixtures, fakes and black-box suites. Nothing here ships.
 
 pub mod anthropic;
+#[expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test without a browser can say nothing of a page"
+)]
+pub mod browser;
 pub mod gemini;
 #[expect(
     clippy::expect_used,

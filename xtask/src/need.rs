@@ -61,6 +61,13 @@ pub(crate) const NPM: Need = Need {
     present: || on_path("npm"),
     install: Install::Debian(&["npm"]),
 };
+/// Chromium: shows the pages that `nucleus report` writes.
+pub(crate) const CHROMIUM: Need = Need {
+    name: "chromium",
+    why: "shows the pages that `nucleus report` writes",
+    present: || on_path("chromium"),
+    install: Install::Debian(&["chromium"]),
+};
 /// bubblewrap: a floor of the benchmarks.
 pub(crate) const BWRAP: Need = Need {
     name: "bwrap",

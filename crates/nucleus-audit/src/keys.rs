@@ -1,12 +1,8 @@
 //! Which keys to verify with.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use nucleus_log::{
-    CHECKPOINT_KEY_FILE, CheckpointKey, KeyError, MAC_KEY_FILE, MacMaster, PUBLIC_KEY_FILE,
-    PublicKey, VerifyKeys,
-};
+use nucleus_log::{KeyError, MAC_KEY_FILE, MacMaster, PUBLIC_KEY_FILE, PublicKey, VerifyKeys};
 
 use crate::{Failure, USAGE};
 
@@ -27,7 +23,7 @@ pub(crate) fn find(
     }
     let places = directories(log);
     for dir in &places {
-        let keys = of_directory(dir).map_err(|error| Failure::unreadable(&error))?;
+        let keys = VerifyKeys::load(dir).map_err(|error| Failure::unreadable(&error))?;
         if keys.mac.is_some() || keys.public.is_some() {
             return Ok(keys);
         }
@@ -61,30 +57,4 @@ fn directories(log: &Path) -> Vec<PathBuf> {
         places.push(own);
     }
     places
-}
-
-fn of_directory(dir: &Path) -> Result<VerifyKeys, KeyError> {
-    let public = match PublicKey::load(&dir.join(PUBLIC_KEY_FILE)) {
-        Err(error) if absent(&error) => {
-            present(CheckpointKey::load(&dir.join(CHECKPOINT_KEY_FILE)))?
-                .map(|key| key.public())
-                .transpose()?
-        }
-        public => present(public)?,
-    };
-    Ok(VerifyKeys { mac: present(MacMaster::load(&dir.join(MAC_KEY_FILE)))?, public })
-}
-
-/// A key that is not there, or not for this user, is no error: the verdict says what was not checked.
-fn present<T>(loaded: Result<T, KeyError>) -> Result<Option<T>, KeyError> {
-    match loaded {
-        Ok(key) => Ok(Some(key)),
-        Err(error) if absent(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn absent(error: &KeyError) -> bool {
-    matches!(error, KeyError::Unavailable { source, .. }
-        if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied))
 }

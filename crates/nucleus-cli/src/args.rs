@@ -2,6 +2,7 @@
 
 mod kept;
 mod mcp;
+mod record;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use nucleus_wire::control::Publish;
 use crate::provider::Provider;
 
 pub(crate) use mcp::{Client, McpArgs, McpCommand, McpConfigArgs, McpServeArgs};
+pub(crate) use record::{Only, ReplayArgs, ReportArgs};
 
 /// Exit codes, shown by `nucleus --help` and in the README.
 const EXIT_CODES: &str = "\
@@ -25,7 +27,7 @@ Exit codes:
   65   a policy or configuration file is bad
   69   this host cannot hold what is asked, or the local driver was not accepted
   70   a defect of Nucleus
-  74   no space, IO error or unwritable log
+  74   no space, IO error, unwritable log, or a log that does not verify
   77   the envelope refused the task
   124  the task ran out of time; the session is kept
   130  interrupted; the session is kept
@@ -65,9 +67,11 @@ impl Command {
             // The log's own lines are all that a reader of `logs --json` gets.
             Self::Attach(_)
             | Self::Logs(_)
+            | Self::Report(_)
             | Self::Mcp(_)
             | Self::Completions { .. }
             | Self::Man(_) => false,
+            Self::Replay(args) => args.json,
         }
     }
 }
@@ -128,6 +132,10 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Print or write manual pages.
     Man(ManArgs),
+    /// Show call by call what happened in a session, from its verified log.
+    Replay(ReplayArgs),
+    /// Write a session's record as one page: timeline, verdicts, changes, budget, verification.
+    Report(ReportArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.

@@ -23,6 +23,9 @@ mod prompt;
 mod provider;
 mod proxy;
 mod ps;
+mod record;
+mod replay;
+mod report;
 mod run;
 mod screen;
 mod sessions;
@@ -88,6 +91,8 @@ fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
         Command::Doctor(args) => doctor::run(&args, env),
         Command::Config(command) => configuration::run(&command, env),
         Command::Man(args) => manual::run(&args),
+        Command::Replay(args) => replay::run(&args, env),
+        Command::Report(args) => report::run(&args, env),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nucleus", &mut script);

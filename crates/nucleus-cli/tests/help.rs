@@ -41,6 +41,8 @@ fn help_texts() {
         &["doctor", "--help"],
         &["config", "--help"],
         &["man", "--help"],
+        &["replay", "--help"],
+        &["report", "--help"],
         &["completions", "--help"],
     ] {
         all.push_str(&format!("$ nucleus {}\n{}\n", args.join(" "), text(args)));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::encoding::{hex32, parse_hex};
+use crate::encoding::{base64, hex32, parse_hex};
 
 /// A SHA-256 digest. It prints as 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,12 @@ impl Digest {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The digest in base64, as content security policies and subresource integrity write it.
+    #[must_use]
+    pub fn base64(&self) -> String {
+        base64(&self.0)
     }
 
     /// The digits as bytes, as they stand in a line.

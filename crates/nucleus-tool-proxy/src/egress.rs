@@ -177,6 +177,7 @@ fn refuse_name(recorder: &Recorder, feed: &dyn Feed, name: &str, kind: &str) {
     event.target = Some(target.clone());
     event.decision = Some("deny".to_owned());
     event.rule = Some("deny.network.name".to_owned());
+    event.detail.insert("layer".to_owned(), "network".into());
     // A log that cannot be written denies every call by itself; the name gets no answer either way.
     let _poisoned = recorder.note(&event);
     feed.event(FeedEvent {

@@ -1,11 +1,14 @@
 //! The end of a task: pods die, calls are settled, changes are applied, the log is closed, the user is told.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nucleus_log::{Keys, VerifyOptions};
 use nucleus_sandbox::workspace::{self, ApplyOptions, ApplyReport, Status};
 use nucleus_sandbox::{Driver, PodEnd};
+use nucleus_wire::changeset;
 use nucleus_wire::control::{Failure, FailureClass, FileChange, Summary};
 
 use crate::session;
@@ -62,6 +65,9 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
     executor.sandbox().finish();
     egress.finish();
     let dead = session.driver.kill_all();
+    if dead.is_ok() {
+        record_changes(&session.session, &recorder);
+    }
     // The workspace is written like anything else: only what is in the log first takes place.
     let announced =
         if ending.is_complete() && dead.is_ok() { Some(record_apply(&recorder)) } else { None };
@@ -109,6 +115,39 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         enforcement: session::enforcement(&session.handles.enforcement),
     })
+}
+
+/// Writes down what the task changed, while the workspace and the task's version of it still differ, for whoever reads the
+/// session later; the log holds the digest. A task does not fail because of it.
+fn record_changes(session: &workspace::Session, recorder: &nucleus::Recorder) {
+    let mut event = recorder.event("workspace_changes");
+    match write_changes(session) {
+        Ok((files, digest)) => {
+            event.detail.insert("files".to_owned(), files.into());
+            event.detail.insert("sha256".to_owned(), digest.hex().into());
+        }
+        Err(error) => {
+            event.result = Some("error".to_owned());
+            event.detail.insert("cause".to_owned(), error.to_string().into());
+        }
+    }
+    // What follows is recorded durably or not done.
+    let _poisoned = recorder.note(&event);
+}
+
+fn write_changes(
+    session: &workspace::Session,
+) -> Result<(usize, nucleus::Digest), Box<dyn std::error::Error>> {
+    let set = workspace::changeset(session)?;
+    let bytes = serde_json::to_vec(&set)?;
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(session.dir().join(changeset::FILE))?;
+    file.write_all(&bytes)?;
+    file.sync_data()?;
+    Ok((set.files.len(), nucleus::Digest::of(&bytes)))
 }
 
 fn record_apply(recorder: &nucleus::Recorder) -> Result<(), Failure> {

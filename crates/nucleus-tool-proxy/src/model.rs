@@ -75,6 +75,7 @@ impl Ledger for ModelLedger {
         event.target = Some(request.to_owned());
         event.decision = Some("deny".to_owned());
         event.rule = Some(refusal.code().to_owned());
+        event.detail.insert("layer".to_owned(), refusal.layer().into());
         // A log that cannot be written denies the next admission by itself.
         let _poisoned = self.recorder.note(&event);
         self.feed.event(FeedEvent {

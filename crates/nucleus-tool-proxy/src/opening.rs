@@ -6,7 +6,7 @@ use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, Started, 
 
 use crate::client;
 use crate::session::{self, TaskSession};
-use crate::task::Task;
+use crate::task::{Task, limits};
 
 /// Tells the user what holds.
 pub(crate) fn announce(task: &Task, policy: &str, notes: Vec<String>) {
@@ -60,6 +60,10 @@ pub(crate) fn record(
         event.detail.insert(format!("layer_{layer}"), level.into());
     }
     event.detail.insert("driver".to_owned(), session.driver.name().into());
+    let limit = limits(executor.envelope());
+    event.detail.insert("limit_micro_usd".to_owned(), limit.cost_micro_usd.into());
+    event.detail.insert("limit_input_tokens".to_owned(), limit.input_tokens.into());
+    event.detail.insert("limit_output_tokens".to_owned(), limit.output_tokens.into());
     if let Payload::Client = spec.payload {
         event.detail.insert("scope".to_owned(), client::SCOPE.into());
     }

@@ -439,7 +439,7 @@ fn channel_of(payload: &Payload) -> Channel {
     }
 }
 
-fn limits(envelope: &Envelope) -> Amount {
+pub(crate) fn limits(envelope: &Envelope) -> Amount {
     let budget = &envelope.permissions().budget;
     Amount {
         cost_micro_usd: budget.max_cost.micros(),

@@ -181,6 +181,7 @@ impl Executor {
         event.decision = Some("deny".to_owned());
         event.result = Some("denied".to_owned());
         event.rule = Some(refusal.code().to_owned());
+        event.detail.insert("layer".to_owned(), refusal.layer().into());
         // Nothing was sent; a log that fails denies the next call too.
         let _ = sandbox.recorder().append(&event, Durability::Written);
         sandbox.inner.session.count(Verdict::Denied);

@@ -110,6 +110,9 @@ impl Open {
         event.bytes_returned = Some(outcome.bytes);
         event.cost_micro_usd = Some(outcome.cost.cost_micro_usd);
         event.detail = outcome.extra;
+        if let Some(layer) = outcome.layer {
+            event.detail.insert("layer".to_owned(), layer.into());
+        }
         // The effect is over. A log that does not take its outcome is poisoned and denies the next intent.
         let _ = self.sandbox.recorder().append(&event, Durability::Written);
         self.sandbox.inner.session.count(verdict);

@@ -29,7 +29,15 @@ fn an_applied_session_keeps_its_log_and_the_way_back_only() {
         kept.sort();
         assert_eq!(
             kept,
-            ["envelope.json", "lock", "log.jsonl", "log.jsonl.d", "session.json", "undo"]
+            [
+                "changes.json",
+                "envelope.json",
+                "lock",
+                "log.jsonl",
+                "log.jsonl.d",
+                "session.json",
+                "undo"
+            ]
         );
         host.verify(&host.logs()[0]).expect_code(0);
     }

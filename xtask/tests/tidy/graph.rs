@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 /// Tier of each crate; a crate may depend on lower tiers only, and within its tier on what is listed beside it.
-const TIERS: [(&str, u8, &[&str]); 13] = [
+const TIERS: [(&str, u8, &[&str]); 14] = [
     ("lattice-guard", 0, &[]),
     ("nucleus-sys", 0, &[]),
     ("nucleus-log", 1, &[]),
     ("nucleus-wire", 1, &[]),
     ("nucleus", 2, &[]),
     ("nucleus-gate", 2, &[]),
+    ("nucleus-report", 2, &[]),
     ("nucleus-sandbox", 2, &[]),
     ("nucleus-audit", 3, &[]),
     ("nucleus-cli", 3, &[]),

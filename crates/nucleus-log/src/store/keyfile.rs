@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::key::{CheckpointKey, CryptoError, Keys, MacMaster, PublicKey};
+use crate::key::{CheckpointKey, CryptoError, Keys, MacMaster, PublicKey, VerifyKeys};
 use crate::store::disk::{publish, random};
 
 /// File of the MAC master key, in the key directory: 32 bytes.
@@ -68,6 +68,38 @@ impl Keys {
         }
         Ok(Self::new(mac, checkpoint))
     }
+}
+
+impl VerifyKeys {
+    /// Loads whatever keys of a key directory this user may read. A key that is not there, or not for this user, is no error:
+    /// the verdict says what was not checked.
+    ///
+    /// # Errors
+    /// [`KeyError`]: a file that is no key, or that others may read.
+    pub fn load(dir: &Path) -> Result<Self, KeyError> {
+        let public = match PublicKey::load(&dir.join(PUBLIC_KEY_FILE)) {
+            Err(error) if absent(&error) => {
+                present(CheckpointKey::load(&dir.join(CHECKPOINT_KEY_FILE)))?
+                    .map(|key| key.public())
+                    .transpose()?
+            }
+            public => present(public)?,
+        };
+        Ok(Self { mac: present(MacMaster::load(&dir.join(MAC_KEY_FILE)))?, public })
+    }
+}
+
+fn present<T>(loaded: Result<T, KeyError>) -> Result<Option<T>, KeyError> {
+    match loaded {
+        Ok(key) => Ok(Some(key)),
+        Err(error) if absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn absent(error: &KeyError) -> bool {
+    matches!(error, KeyError::Unavailable { source, .. }
+        if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied))
 }
 
 impl MacMaster {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nucleus_wire::changeset;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{ApplyReport, apply_accepted};
@@ -206,6 +207,9 @@ pub fn discard(session: &mut Session, lock: &Lock) -> Result<(), WorkspaceError>
         }
     }
     session.set_status(lock, Status::Discarded)?;
+    // What is thrown away is not shown later either.
+    let record = session.dir().join(changeset::FILE);
+    remove_tree(&record).at(Doing::Remove, &record)?;
     clear(session)
 }
 

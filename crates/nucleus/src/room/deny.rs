@@ -109,6 +109,9 @@ impl Denied {
         event.decision = Some(decision.to_owned());
         event.result = Some(result.to_owned());
         event.rule = Some(code.to_owned());
+        if let Some(layer) = layer {
+            event.detail.insert("layer".to_owned(), layer.into());
+        }
         if let Ending::ApprovalRequired { id: Some(id), .. } = &ending {
             event.approval_id = Some(id.clone());
         }

@@ -1,6 +1,7 @@
 //! The two versions of a path, as text for a human.
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use similar::TextDiff;
 
@@ -13,6 +14,9 @@ use super::super::session::Session;
 use super::super::text::{escape, escape_line};
 use super::super::tree::Tree;
 use super::{ReviewItem, node};
+
+/// Two versions that take longer to compare get a diff that is right but not the shortest.
+const DIFF_TIME: Duration = Duration::from_secs(1);
 
 /// How two versions differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +98,8 @@ fn render(path: &TreePath, old: Side, new: Side) -> Diff {
         _ => format!("{prefix}/{path}"),
     };
     let mut out = format!("--- {}\n+++ {}\n", name(&old, "workspace"), name(&new, "task"));
-    for hunk in TextDiff::from_lines(before, after).unified_diff().context_radius(3).iter_hunks() {
+    let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(before, after);
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         out.push_str(&format!("{}\n", hunk.header()));
         for change in hunk.iter_changes() {
             let line = change.value();
