@@ -2,14 +2,19 @@
 //! show there.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::host::{Account, Host, ISSUE, Outcome, given, programs};
+use crate::host::{Account, Host, ISSUE, Outcome, Witness, given, leftovers, programs, signal};
 use crate::mock::{Api, Mock, Options, Script, Select, ToolUse, Turn};
 
 /// The user's key. Nothing but the stand-in may ever see it.
 pub const KEY: &str = "canary-key-5d0a";
+/// How long a killed task may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two keys: programs take what comes at once for a paste.
+const TYPING: Duration = Duration::from_millis(700);
 /// What a pod holds in its place.
 pub const PLACEHOLDER: &str = "held-outside-this-sandbox";
 
@@ -69,6 +74,16 @@ impl Stage {
         command.args(["run", "--allow-local-driver"]).args(policy);
         command.args(["--agent", self.agent.name, "--model-upstream", &self.mock.origin()]);
         command.args(self.agent.options).args(extra).arg(task);
+        command.env(self.agent.key, KEY);
+        command
+    }
+
+    /// `nucleus claude` and the like.
+    #[must_use]
+    pub fn interactive(&self) -> Command {
+        let mut command = self.host.command("nucleus");
+        command.args([self.agent.name, "--profile", "fix-issue", "--allow-local-driver"]);
+        command.args(["--model-upstream", &self.mock.origin()]).args(self.agent.options);
         command.env(self.agent.key, KEY);
         command
     }
@@ -145,6 +160,84 @@ pub fn looks_around(agent: Agent, account: Account, call: fn(&str) -> Turn, swit
     assert_eq!(stage.host.read("sub/src/lib.rs").as_deref(), Some(ISSUE), "{outcome}");
     assert_eq!(stage.host.read("made.txt"), None, "{outcome}");
     assert!(outcome.stderr.contains("none changed"), "{outcome}");
+}
+
+/// Somebody works with it in its own terminal interface: types a task, sees it done, makes the window smaller, leaves;
+/// the terminal is as it was. `ready` shows that it can be typed at, `leave` is typed to end it.
+///
+/// # Panics
+/// When it is not so.
+pub fn is_worked_with(agent: Agent, account: Account, ready: &str, leave: &[&str]) {
+    let door = |name: &str, input: Value| tool(&format!("{}{name}", agent.prefix), input);
+    let edit =
+        json!({"path": "sub/src/lib.rs", "old_string": "age <= 12", "new_string": "age < 12"});
+    let turns = vec![
+        door("read", json!({"path": "sub/src/lib.rs"})),
+        door("edit", edit),
+        say("The comparison is mended."),
+    ];
+    let stage = Stage::new(agent, account, turns);
+    let mut terminal = stage.host.at_full_terminal(&stage.interactive());
+    let before = terminal.settings();
+    terminal.wait_for("Ctrl-] calls up Nucleus itself");
+    terminal.wait_for(ready);
+    terminal.enter("Mend the failing test");
+    terminal.wait_for("Mend the failing test");
+    terminal.enter("\r");
+    terminal.wait_for("The comparison is mended.");
+    let drawn = terminal.screen().len();
+    terminal.resize(24, 70);
+    terminal.wait_for("Mend the failing test");
+    assert!(terminal.screen().len() > drawn, "it does not know its new size");
+    for keys in leave {
+        terminal.enter(keys);
+        std::thread::sleep(TYPING);
+    }
+    terminal.wait_for("log verified");
+    let after = terminal.settings();
+    let outcome = terminal.outcome();
+    assert_eq!(after, before, "{outcome}");
+    let fixed = stage.host.read("sub/src/lib.rs").expect("the library");
+    assert!(fixed.contains("age < 12"), "{outcome}");
+    let requests = stage.mock.requests();
+    assert!(requests.iter().all(|request| request.key() == Some(KEY)), "{outcome}");
+    let left = leftovers(stage.host.place(), PATIENCE);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// `nucleus` killed while somebody works with it: nothing runs on, and the terminal can be used.
+///
+/// # Panics
+/// When it cannot.
+pub fn is_killed_at_work(agent: Agent, account: Account, ready: &str) {
+    let stage = Stage::new(agent, account, vec![say("Over.")]);
+    let mut terminal = stage.host.at_full_terminal(&within_shell(&stage.interactive()));
+    let before = terminal.settings();
+    terminal.wait_for("Ctrl-] calls up Nucleus itself");
+    terminal.wait_for(ready);
+    let witness = Witness::of(terminal.pid());
+    signal(witness.named("nucleus").expect("nucleus"), rustix::process::Signal::KILL);
+    terminal.wait_for("back-137");
+    terminal.comes_back_to(&before);
+    terminal.enter("\n");
+    terminal.wait_for("over");
+    let outcome = terminal.outcome();
+    let left = leftovers(stage.host.place(), PATIENCE);
+    assert!(left.is_empty(), "{left:?}: {outcome}");
+}
+
+/// `command` within a shell that stays when it ends, as a user has one: it says `back-CODE` and waits for a line.
+///
+/// # Panics
+/// When the command has no directory.
+#[must_use]
+pub fn within_shell(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "\"$@\"; echo back-$?; read line; echo over", "sh"]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(command.get_current_dir().expect("a directory"));
+    shell
 }
 
 /// A conversation goes on where it ended, and only when asked to. `id` is the agent's own name of the only one.

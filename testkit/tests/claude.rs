@@ -17,6 +17,8 @@ const CLAUDE: Agent = Agent {
     prefix: "mcp__nucleus__",
     options: &[],
 };
+/// What its interface shows when it can be typed at.
+const READY: &str = "shift+tab to cycle";
 const SHELL_ON: [&str; 4] = [
     "--agent-arg=--tools",
     "--agent-arg=default",
@@ -72,6 +74,20 @@ fn kept_id(host: &Host, first: &Outcome) -> String {
     name.unwrap_or_else(|| panic!("no conversation is kept: {first}"))
         .to_string_lossy()
         .into_owned()
+}
+
+#[test]
+fn it_is_worked_with_in_its_own_interface() {
+    for account in Account::all() {
+        stage::is_worked_with(CLAUDE, account, READY, &["/exit", "\r"]);
+    }
+}
+
+#[test]
+fn killed_at_work_it_leaves_the_terminal_usable_and_nothing_running() {
+    for account in Account::all() {
+        stage::is_killed_at_work(CLAUDE, account, READY);
+    }
 }
 
 #[test]

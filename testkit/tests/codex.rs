@@ -16,6 +16,9 @@ const CODEX: Agent = Agent {
     options: &[],
 };
 
+/// What its interface shows when it can be typed at.
+const READY: &str = "OpenAI Codex";
+
 #[test]
 fn codex_finishes_a_task_without_any_approval() {
     for account in Account::all() {
@@ -64,6 +67,20 @@ fn a_conversation_goes_on_where_it_ended() {
 fn printed_id(_host: &Host, first: &Outcome) -> String {
     let line = first.stderr.lines().find_map(|line| line.strip_prefix("session id: "));
     line.unwrap_or_else(|| panic!("no session id: {first}")).to_owned()
+}
+
+#[test]
+fn it_is_worked_with_in_its_own_interface() {
+    for account in Account::all() {
+        stage::is_worked_with(CODEX, account, READY, &["/quit", "\r"]);
+    }
+}
+
+#[test]
+fn killed_at_work_it_leaves_the_terminal_usable_and_nothing_running() {
+    for account in Account::all() {
+        stage::is_killed_at_work(CODEX, account, READY);
+    }
 }
 
 #[test]

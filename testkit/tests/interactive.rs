@@ -43,16 +43,6 @@ fn interactive(host: &Host, steps: Vec<Step>, options: &[&str]) -> Command {
     host.script_command(&Script { steps }, &options)
 }
 
-/// `command` within a shell that stays when it ends, as a user has one: says `back-CODE` and waits for a line.
-fn within_shell(command: &Command) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "\"$@\"; echo back-$?; read line; echo over", "sh"]);
-    shell.arg(command.get_program()).args(command.get_args());
-    shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell.current_dir(command.get_current_dir().unwrap());
-    shell
-}
-
 /// Starts it at a terminal and waits until the agent has it.
 fn up(host: &Host, command: &Command) -> Terminal {
     let mut terminal = host.at_full_terminal(command);

@@ -169,6 +169,19 @@ impl Terminal {
         )
     }
 
+    /// Waits until it is set as it was: a guard does that, a moment after the end.
+    ///
+    /// # Panics
+    /// When it never is.
+    #[track_caller]
+    pub fn comes_back_to(&self, before: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.settings() != before {
+            assert!(Instant::now() < deadline, "{} is not {before}", self.settings());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// The first process at it.
     #[must_use]
     pub fn pid(&self) -> u32 {

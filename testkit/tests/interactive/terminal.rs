@@ -5,7 +5,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use testkit::host::{Witness, leftovers, signal};
 
-use crate::{UP, hosts, interactive, shell, up, within_shell};
+use testkit::stage::within_shell;
+
+use crate::{UP, hosts, interactive, shell, up};
 
 const ENDLESS: &str = "stty raw -echo </dev/tty; printf '\\033[?1049h\\033[?2004h\\033[?1003h\\033[?25lworks' >/dev/tty; sleep 600";
 
@@ -58,7 +60,7 @@ fn the_terminal_comes_back_when_nucleus_is_killed() {
         witness.look();
         signal(witness.named("nucleus").unwrap(), Signal::KILL);
         terminal.wait_for("back-137");
-        comes_back(&terminal, &before);
+        terminal.comes_back_to(&before);
         terminal.enter("\n");
         terminal.wait_for("over");
         let screen = terminal.outcome().stdout;
@@ -83,21 +85,11 @@ fn the_terminal_comes_back_when_the_enforcement_process_is_killed() {
         signal(witness.named("nucleus-tool-pr").unwrap(), Signal::KILL);
         terminal.wait_for("the enforcement process is gone");
         terminal.wait_for("back-74");
-        comes_back(&terminal, &before);
+        terminal.comes_back_to(&before);
         terminal.enter("\n");
         let outcome = terminal.outcome();
         assert!(outcome.says("\x1b[?1049l") && outcome.shows_the_way_on(), "{outcome}");
         assert!(leftovers(host.place(), Duration::from_secs(10)).is_empty());
-    }
-}
-
-/// The guard sets it back a moment after the end.
-#[track_caller]
-fn comes_back(terminal: &testkit::host::Terminal, before: &str) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while terminal.settings() != before {
-        assert!(std::time::Instant::now() < deadline, "{} is not {before}", terminal.settings());
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -32,9 +32,8 @@ pub(super) fn launch(intake: &Intake<'_>) -> Result<Launch, Failure> {
     let mut env = base_env(intake);
     set(&mut env, &[("OPENAI_API_KEY", PLACEHOLDER_KEY)]);
     let mut argv = vec![intake.program.to_owned()];
-    if intake.terminal.is_none() {
-        argv.push("exec".to_owned());
-    }
+    // The interface would start a server of its own to talk to, and look for it where a pod has no such files.
+    argv.push(if intake.terminal.is_some() { "--no-daemon" } else { "exec" }.to_owned());
     match intake.resume {
         Some(Resume::Latest) => argv.extend(["resume", "--last"].map(str::to_owned)),
         Some(Resume::Id(id)) => argv.extend(["resume".to_owned(), id.clone()]),
