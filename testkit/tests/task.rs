@@ -22,6 +22,8 @@ mod kept;
 mod meeting;
 #[path = "task/review.rs"]
 mod review;
+#[path = "task/scope.rs"]
+mod scope;
 #[path = "task/toolchain.rs"]
 mod toolchain;
 #[path = "task/undo.rs"]

@@ -136,7 +136,7 @@ fn find(named: Option<&str>, env: &Environment) -> Result<Session, CliFailure> {
     let mut of_here: Vec<Session> = all
         .into_iter()
         .filter_map(Result::ok)
-        .filter(|session| session.meta().workspace == here)
+        .filter(|session| here.starts_with(&session.meta().workspace))
         .collect();
     let chosen = of_here.iter().position(Session::is_running).unwrap_or(0);
     if chosen < of_here.len() {

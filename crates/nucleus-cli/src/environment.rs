@@ -64,6 +64,13 @@ impl Environment {
         }
     }
 
+    /// With another home.
+    #[cfg(test)]
+    pub(crate) fn with_home(mut self, home: &std::path::Path) -> Self {
+        self.vars.insert("HOME".to_owned(), home.display().to_string());
+        self
+    }
+
     /// A variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())

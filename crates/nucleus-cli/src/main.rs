@@ -27,6 +27,7 @@ mod record;
 mod replay;
 mod report;
 mod run;
+mod scope;
 mod screen;
 mod sessions;
 mod settings;

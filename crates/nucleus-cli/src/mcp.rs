@@ -34,6 +34,7 @@ fn serve(args: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
         state_dir: state.dir.clone(),
         protected: state.protected(),
         workspace: run::workspace(args.workspace.as_deref())?,
+        within: String::new(),
         payload: Payload::Client,
         policy,
         ceilings: admin_text.into_iter().collect(),

@@ -19,6 +19,7 @@ use crate::front::Front;
 use crate::gc;
 use crate::provider;
 use crate::proxy::{self, Proxy};
+use crate::scope::Scope;
 use crate::screen::{Screen, Verbosity};
 use crate::settings;
 use crate::state::{State, new_session_id};
@@ -50,7 +51,10 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let state = State::open(env)?;
     let (admin, admin_text) = settings::admin(&state)?;
     let config = settings::user(&state)?.or(&admin.settings);
-    let workspace = workspace(args.workspace.as_deref())?;
+    let scope = match &args.workspace {
+        Some(named) => Scope::whole(workspace(Some(named))?),
+        None => Scope::around(workspace(None)?, env),
+    };
     let mut front = Front::of(&args)?;
     let payload = payload(&args, env, &config)?;
     let policy = policy(args.profile.as_deref(), args.config.as_deref(), &config)?;
@@ -59,7 +63,8 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
         session: new_session_id()?,
         state_dir: state.dir.clone(),
         protected: state.protected(),
-        workspace,
+        workspace: scope.workspace,
+        within: scope.within,
         payload,
         policy,
         ceilings: admin_text.into_iter().collect(),

@@ -24,6 +24,7 @@ impl State {
     /// Refuses a state directory that is not this user's or that others can write.
     pub(crate) fn open(env: &Environment) -> Result<Self, CliFailure> {
         let state = Self::locate(env)?;
+        refuse_borrowed_home(env)?;
         create_private(&state.dir)?;
         Ok(state)
     }
@@ -46,6 +47,24 @@ impl State {
         paths.extend(self.admin_config.parent().map(Path::to_path_buf));
         paths
     }
+}
+
+/// Under sudo with the caller's own home, root's files would come to lie in it, and the caller could not use them.
+fn refuse_borrowed_home(env: &Environment) -> Result<(), CliFailure> {
+    let caller =
+        env.get("SUDO_UID").and_then(|uid| uid.parse::<u32>().ok()).filter(|uid| *uid != 0);
+    let (Some(caller), true) = (caller, rustix::process::geteuid().is_root()) else {
+        return Ok(());
+    };
+    let home = env.home()?;
+    if std::fs::metadata(&home).is_ok_and(|meta| meta.uid() == caller) {
+        return Err(CliFailure::usage(format!(
+            "under sudo with HOME={}: root's sessions and keys would lie in that user's home, where only root could use them",
+            home.display()
+        ))
+        .hint("run nucleus without sudo, or with root's own home: sudo -H nucleus …\nfiles of the workspace keep their owner either way"));
+    }
+    Ok(())
 }
 
 /// The user's configuration file.

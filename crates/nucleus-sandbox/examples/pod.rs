@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let session = tempfile::tempdir()?;
     let driver = LocalDriver::start(&LauncherConfig::default())?;
     let handles = driver.prepare(&SessionSpec {
+        beside: Vec::new(),
         session_dir: session.path().to_path_buf(),
         workspace: workspace.clone(),
         masks: MaskPolicy::none(),

@@ -24,6 +24,7 @@ fn main() -> Result<(), Failure> {
     let driver = LocalDriver::start(&LauncherConfig::default())?;
     let started = Instant::now();
     let handles = driver.prepare(&SessionSpec {
+        beside: Vec::new(),
         session_dir: session.path().to_path_buf(),
         workspace: workspace.path().to_path_buf(),
         masks: MaskPolicy::none(),

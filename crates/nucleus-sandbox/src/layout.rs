@@ -102,6 +102,9 @@ pub(crate) fn tool_root(
             entries.extend(cache_overlay(cache, cache_dir, ids)?);
         }
     }
+    for bind in &spec.beside {
+        entries.push(read_only(bind, true)?);
+    }
     let covers = masks.iter().map(cover).collect::<Result<_, _>>()?;
     let what = match source {
         WorkspaceSource::Overlay => {

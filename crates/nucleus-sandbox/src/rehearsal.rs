@@ -45,6 +45,7 @@ fn in_place(place: &Path, program: PathBuf) -> Result<Rehearsal, SandboxError> {
         Session::create(place, "rehearsal", &admitted, SessionSettings::default())?;
     let driver = LocalDriver::start(&LauncherConfig { program })?;
     let handles = driver.prepare(&SessionSpec {
+        beside: Vec::new(),
         session_dir: session.dir().to_owned(),
         workspace: dir,
         masks: MaskPolicy::none(),

@@ -21,6 +21,8 @@ pub struct SessionSpec {
     pub masks: MaskPolicy,
     /// Toolchains of the host that pods get.
     pub toolchains: Vec<Toolchain>,
+    /// Read-only things beside the workspace that are no toolchain: the repository of a worktree.
+    pub beside: Vec<crate::toolchain::RoBind>,
     /// Where the writable layers of toolchain caches live; none means that they live in the session.
     pub cache_dir: Option<PathBuf>,
     /// Limits of the task and of each of its commands.

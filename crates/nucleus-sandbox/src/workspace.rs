@@ -31,6 +31,7 @@ mod stage;
 mod text;
 pub(crate) mod tree;
 mod undo;
+pub mod worktree;
 
 pub use admit::{Workspace, WorkspaceRefusal, admit};
 pub use apply::{AppliedChange, ApplyOptions, ApplyReport, Conflict, HeldChange, apply};

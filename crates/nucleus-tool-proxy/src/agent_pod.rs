@@ -80,6 +80,7 @@ pub(crate) fn prepare(
         hint: None,
     })?;
     notes.extend(seeded.notes.iter().cloned());
+    let prompt = &placed(prompt, &task.spec.within);
     let inside = agent::program_inside(program, package.as_deref());
     let launch = agent::launch(
         agent,
@@ -137,6 +138,16 @@ fn programs(task: &Task, inside: &str) -> Vec<RoBind> {
         binds.extend(interpreter.iter().map(|program| bind(program, INTERPRETER_INSIDE)));
     }
     binds
+}
+
+/// The task, with the place the user stands in: the agent itself starts at the root of the repository.
+fn placed(prompt: &str, within: &str) -> String {
+    if within.is_empty() || prompt.is_empty() {
+        return prompt.to_owned();
+    }
+    format!(
+        "{prompt}\n\n(Asked from the directory {within} of this repository. Paths count from its root.)"
+    )
 }
 
 /// Context files: those of the workspace for the stand-in, those of the user bound into the home.

@@ -9,7 +9,9 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nucleus_wire::control::{ApprovalView, ENDING_FILE, FeedEvent, FromProxy, TaskSpec, ToProxy};
+use nucleus_wire::control::{
+    ATTACH_SOCKET, ApprovalView, ENDING_FILE, FeedEvent, FromProxy, TaskSpec, ToProxy,
+};
 use nucleus_wire::hex;
 use nucleus_wire::terminal::Facts;
 
@@ -114,16 +116,21 @@ impl Control {
         peer.write(&line);
     }
 
-    /// Sends the last line; left in the session's directory for who comes later when nobody is there.
+    /// Sends the last line, and ends the place where others could come; left in the session's directory for who comes later when nobody is there.
     ///
     /// # Errors
     /// It cannot be written.
     pub(crate) fn part(&self, last: &FromProxy, session_dir: &Path) -> std::io::Result<()> {
-        if self.has_peer() {
-            self.send(last);
-            return Ok(());
+        let present = self.has_peer();
+        if !present {
+            std::fs::write(session_dir.join(ENDING_FILE), serde_json::to_vec(last)?)?;
         }
-        std::fs::write(session_dir.join(ENDING_FILE), serde_json::to_vec(last)?)
+        // Not there when the task never began; what cannot be removed stays until the session goes.
+        let _stays = std::fs::remove_file(session_dir.join(ATTACH_SOCKET));
+        if present {
+            self.send(last);
+        }
+        Ok(())
     }
 
     /// Whether somebody is there.

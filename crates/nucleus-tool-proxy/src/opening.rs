@@ -1,6 +1,7 @@
 //! What is said when a task begins: to the user, and in the log.
 
 use nucleus::{Executor, Recorder};
+use nucleus_sandbox::workspace::worktree::{self, Link};
 use nucleus_sandbox::{Driver, WorkspaceMode};
 use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, Started, TaskSpec};
 
@@ -16,6 +17,24 @@ pub(crate) fn announce(task: &Task, policy: &str, notes: Vec<String>) {
             "{} paths of the workspace are withheld from the agent",
             task.session.handles.masked
         ));
+    }
+    if !task.spec.within.is_empty() {
+        notes.push(format!(
+            "the workspace is the whole repository, {}; you stand in {}",
+            task.spec.workspace.display(),
+            task.spec.within
+        ));
+    }
+    match worktree::link(&task.spec.workspace) {
+        Some(Link::Worktree(found)) => notes.push(format!(
+            "this is a git worktree: its repository, {}, can be read by commands and not written; commit yourself afterwards",
+            found.common.display()
+        )),
+        Some(_) => notes.push(
+            "the .git of this workspace names a place outside of it (a submodule?), which no command sees: git does not work here"
+                .to_owned(),
+        ),
+        None => {}
     }
     if session::is_noexec(&task.spec.state_dir) {
         notes.push(

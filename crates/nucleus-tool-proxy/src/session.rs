@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lattice_guard::{Envelope, IsolationLevel, Models, PathPattern, PathRules, Permissions};
 use nucleus_log::{Keys, Origin, Writer};
 use nucleus_sandbox::toolchain::{self, HostEnv, Toolchain};
+use nucleus_sandbox::workspace::worktree::{self, Link};
 use nucleus_sandbox::workspace::{self, Lock, Mode, Session, SessionSettings, WorkspaceError};
 use nucleus_sandbox::{
     Driver, Enforcement, HOME, LauncherConfig, Limits, LocalDriver, PodIds, SandboxError,
@@ -178,7 +179,14 @@ fn walls(
         workspace: spec.workspace.clone(),
     });
     let cache_dir = cache(&spec.state_dir, &spec.workspace, policy_digest)?;
+    let beside = match worktree::link(&spec.workspace) {
+        Some(Link::Worktree(found)) => found
+            .binds(session.dir())
+            .map_err(|error| io_failure("the repository of the worktree", &error))?,
+        _ => Vec::new(),
+    };
     let prepared = driver.prepare(&SessionSpec {
+        beside,
         session_dir: session.dir().to_owned(),
         workspace: spec.workspace.clone(),
         masks: withhold.masks(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lattice_guard::{Envelope, Label, PodContext};
+use lattice_guard::{Envelope, Label, PodContext, RelPath};
 use nucleus::{
     Amount, ApprovalSetup, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding,
     Executor, Exit, Feed, Principal, Recorder, Runner, Sandbox, SandboxParts, SystemClock,
@@ -175,8 +175,14 @@ fn start_command(
 ) -> Result<Running, Failure> {
     opening::announce(task, name, notes);
     let timeout_ms = task.spec.timeout_s.map(|seconds| seconds.saturating_mul(1_000));
+    let cwd = RelPath::parse(if task.spec.within.is_empty() { "." } else { &task.spec.within })
+        .map_err(|error| Failure {
+            class: FailureClass::Usage,
+            message: format!("the directory you stand in: {error}"),
+            hint: None,
+        })?;
     let mut ticket = loop {
-        match task.executor.command(argv.clone(), timeout_ms, caller, stop) {
+        match task.executor.command(argv.clone(), &cwd, timeout_ms, caller, stop) {
             Ok(ticket) => break ticket,
             Err(_) if stop.is_cancelled() => {
                 return Err(Failure {

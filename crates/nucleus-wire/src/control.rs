@@ -73,6 +73,9 @@ pub struct TaskSpec {
     pub protected: Vec<PathBuf>,
     /// Directory the task works on.
     pub workspace: PathBuf,
+    /// Where in it the user stands, workspace-relative; empty at its root. The user's own command runs there.
+    #[serde(default)]
+    pub within: String,
     /// What runs.
     pub payload: Payload,
     /// Where the envelope comes from.

@@ -54,7 +54,7 @@ impl CommandTicket {
 }
 
 impl Executor {
-    /// Admits one command of the user's own, at the root of the workspace, for at most `timeout_ms`. It is judged as a
+    /// Admits one command of the user's own, in a directory of the workspace, for at most `timeout_ms`. It is judged as a
     /// `run` like any other.
     ///
     /// # Errors
@@ -62,20 +62,22 @@ impl Executor {
     pub fn command(
         &self,
         argv: Vec<String>,
+        cwd: &RelPath,
         timeout_ms: Option<u64>,
         caller: &Caller,
         cancel: &Cancel,
     ) -> Result<CommandTicket, ToolResult> {
         let call = ToolCall::Run(Run {
             command: CommandInput::Argv(argv.clone()),
-            cwd: RelPath::root(),
+            cwd: cwd.clone(),
             stdin: None,
             timeout_ms,
             background: false,
         });
         match self.admit(Parsed::from_call(call), caller, cancel) {
             Ok(recorded) => {
-                let spec = RunSpec { argv, env: Vec::new(), cwd: String::new(), stdin: None };
+                let cwd = if cwd.is_root() { String::new() } else { cwd.as_str().to_owned() };
+                let spec = RunSpec { argv, env: Vec::new(), cwd, stdin: None };
                 let open = recorded.into_open();
                 Ok(CommandTicket { open, costs: *self.costs(), spec: Some(spec) })
             }

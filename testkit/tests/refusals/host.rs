@@ -190,7 +190,7 @@ fn limits_of_the_host_come_with_advice() {
 fn file_systems_that_do_not_do_are_told() {
     for host in hosts() {
         if !Account::all().contains(&Account::Root) {
-            skip("no_space", "a file system is mounted by root");
+            skip("state_mounts", "a file system is mounted by root");
             continue;
         }
         let mounted = |options: &str, argv: &[&str]| {

@@ -11,6 +11,8 @@ use super::path::TreePath;
 mod credential;
 mod walk;
 
+pub(crate) use credential::scrub;
+
 /// Why a path is withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskReason {

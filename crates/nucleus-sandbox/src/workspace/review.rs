@@ -282,7 +282,7 @@ pub(crate) fn settle(session: &mut Session, lock: &Lock) -> Result<(), Workspace
 }
 
 /// What the pods of a session had, and what only its review needs.
-const NOT_KEPT: [&str; 11] = [
+const NOT_KEPT: [&str; 12] = [
     "agent",
     "agent-tmp",
     "copy",
@@ -294,6 +294,7 @@ const NOT_KEPT: [&str; 11] = [
     "overlay",
     "stand-in",
     "tmp",
+    "worktree",
 ];
 
 /// Removes what a settled session no longer needs; the log, the metadata and the way back stay.

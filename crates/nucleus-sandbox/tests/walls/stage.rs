@@ -89,6 +89,7 @@ impl Stage {
 
     pub(crate) fn spec(&self) -> SessionSpec {
         SessionSpec {
+            beside: Vec::new(),
             session_dir: self.session_dir.clone(),
             workspace: self.workspace.clone(),
             masks: MaskPolicy::new(|path| {

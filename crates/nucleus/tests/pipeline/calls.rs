@@ -339,12 +339,23 @@ fn a_users_own_command_is_judged_recorded_and_settled() {
     let world = World::new();
     let caller = Caller::new(Channel::Operator, agent());
     let argv = vec!["cargo".to_owned(), "test".to_owned()];
-    let mut ticket =
-        world.executor.command(argv.clone(), Some(1_000), &caller, &Cancel::new()).unwrap();
+    let mut ticket = world
+        .executor
+        .command(
+            argv.clone(),
+            &lattice_guard::RelPath::root(),
+            Some(1_000),
+            &caller,
+            &Cancel::new(),
+        )
+        .unwrap();
     assert_eq!(ticket.take_spec().unwrap().argv(), argv);
     assert!(ticket.take_spec().is_none(), "one intent, one effect");
     ticket.settle(Some(nucleus::Exit::Code(101)), 12);
-    let dropped = world.executor.command(argv, Some(1_000), &caller, &Cancel::new()).unwrap();
+    let dropped = world
+        .executor
+        .command(argv, &lattice_guard::RelPath::root(), Some(1_000), &caller, &Cancel::new())
+        .unwrap();
     let held = world.budget.reserved();
     drop(dropped);
     assert_eq!(world.budget.booked().cost_micro_usd, 10 + held.cost_micro_usd);

@@ -2,7 +2,7 @@
 
 /// The text without user information in URLs and without lines that carry secrets; `None` when there was nothing to
 /// take out.
-pub(super) fn scrub(config: &str) -> Option<String> {
+pub(crate) fn scrub(config: &str) -> Option<String> {
     let mut out = String::with_capacity(config.len());
     let mut found = false;
     let mut dropping = false;

@@ -1,0 +1,126 @@
+//! What a task works on: the repository around the user, a worktree of one, and whose files they are.
+
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+
+use testkit::host::{Account, Host, Outcome, skip};
+
+use crate::meeting::{as_user, hosts, repository};
+
+const RUN: [&str; 7] = ["run", "--allow-local-driver", "--profile", "fix-issue", "--", "sh", "-c"];
+
+/// One shell command in a pod, started in `dir`.
+fn run_in(host: &Host, dir: &Path, text: &str) -> Outcome {
+    let mut command = host.command("nucleus");
+    command.args(RUN).arg(text).current_dir(dir);
+    Outcome::of(&mut command)
+}
+
+#[test]
+fn a_task_started_further_down_works_on_the_repository() {
+    for host in hosts() {
+        host.file("services/a/own.txt", "a\n");
+        host.file("services/b/other.txt", "b\n");
+        let deep = host.workspace().join("services/a");
+        // Control: without a repository around it, the directory is all there is.
+        let alone = run_in(&host, &deep, "pwd; cat ../b/other.txt");
+        assert!(
+            alone.code != Some(0) && alone.stdout.trim_end().ends_with("services/a"),
+            "{alone}"
+        );
+        repository(&host);
+        let within =
+            run_in(&host, &deep, "pwd; cat ../b/other.txt && touch here ../b/there").expect_code(0);
+        assert_eq!(within.stdout, format!("{}\nb\n", deep.display()), "{within}");
+        assert!(within.says("you stand in services/a"), "{within}");
+        assert!(host.read("services/a/here").is_some() && host.read("services/b/there").is_some());
+        let mut undo = host.command("nucleus");
+        let undo = Outcome::of(undo.arg("undo").current_dir(&deep)).expect_code(0);
+        assert!(
+            host.read("services/a/here").is_none() && host.read("services/b/there").is_none(),
+            "{undo}"
+        );
+        // [paths] narrows what of the repository the task may change.
+        host.put(
+            host.place(),
+            "narrow.toml",
+            b"[capabilities]\nread_files = \"always\"\nwrite_files = \"always\"\nrun_bash = \"always\"\n[paths]\nallowed = [\"services/a/**\"]\n",
+        );
+        let mut narrow = host.command("nucleus");
+        let policy = host.place().join("narrow.toml");
+        narrow.args(["run", "--allow-local-driver", "--config"]).arg(policy);
+        narrow.args(["--", "sh", "-c", "touch in ../b/out"]).current_dir(&deep);
+        let narrow = Outcome::of(&mut narrow).expect_code(0);
+        assert!(host.read("services/a/in").is_some(), "{narrow}");
+        assert!(host.read("services/b/out").is_none() && narrow.says("held"), "{narrow}");
+    }
+}
+
+#[test]
+fn a_worktree_shows_its_repository_and_a_false_one_shows_nothing() {
+    for host in hosts() {
+        repository(&host);
+        let main = host.workspace().join(".git");
+        as_user(&host, &["git", "config", "remote.origin.url", "https://u:canary@example.com/x"]);
+        let tree = host.home().join("tree");
+        let place = tree.to_str().unwrap().to_owned();
+        as_user(&host, &["git", "worktree", "add", "--quiet", "-b", "side", &place]);
+        host.put(&tree, "README.md", b"first\nmore\n");
+        let shown = run_in(
+            &host,
+            &tree,
+            "git status --porcelain && git diff && git log --format=%s && git branch --show-current",
+        )
+        .expect_code(0);
+        for words in
+            [" M README.md", "+more", "first", "side", "can be read by commands and not written"]
+        {
+            assert!(shown.says(words), "{words}: {shown}");
+        }
+        let told = run_in(&host, &tree, "git commit --all --message=no");
+        assert!(told.code != Some(0) && told.says("ead-only file system"), "{told}");
+        let secret = run_in(&host, &tree, "git config --get remote.origin.url");
+        assert!(secret.says("example.com") && !secret.says("canary"), "{secret}");
+        // What a task could write: a link to a repository that does not point back.
+        let forged = host.home().join("forged");
+        host.put(
+            &forged,
+            ".git",
+            format!("gitdir: {}/worktrees/tree\n", main.display()).as_bytes(),
+        );
+        let probe = format!("ls {}/objects; git log", main.display());
+        let refused = run_in(&host, &forged, &probe);
+        assert!(refused.code != Some(0) && refused.says("names a place outside"), "{refused}");
+        assert!(!refused.stdout.contains("pack"), "{refused}");
+        let control = run_in(&host, &tree, &format!("ls {}/objects", main.display()));
+        assert!(control.expect_code(0).stdout.contains("pack"), "positive control");
+    }
+}
+
+#[test]
+fn under_sudo_files_keep_their_owner_and_root_does_not_live_in_anothers_home() {
+    let bins = testkit::host::programs();
+    if !Account::all().contains(&Account::Root) {
+        skip("sudo_ownership", "root is what sudo gives");
+        return;
+    }
+    let host = Host::new(&bins, Account::Root);
+    let (uid, gid) = Account::Rootless.other_ids().unwrap();
+    host.file("old.txt", "old\n");
+    for path in [host.workspace(), host.workspace().join("old.txt")] {
+        chown(path, Some(uid), Some(gid)).unwrap();
+    }
+    let sudo = |text: &str| {
+        let mut command = host.command("nucleus");
+        command.args(RUN).arg(text).env("SUDO_UID", uid.to_string());
+        Outcome::of(&mut command)
+    };
+    sudo("echo new > old.txt; mkdir -p made && echo x > made/new.txt").expect_code(0);
+    for path in ["old.txt", "made", "made/new.txt"] {
+        let meta = std::fs::metadata(host.workspace().join(path)).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (uid, gid), "{path}");
+    }
+    chown(host.home(), Some(uid), Some(gid)).unwrap();
+    let refused = sudo("touch never").expect_code(64);
+    assert!(refused.says("sudo -H") && host.read("never").is_none(), "{refused}");
+}
