@@ -5,6 +5,8 @@
 
 #[path = "refusals/aftermath.rs"]
 mod aftermath;
+#[path = "refusals/agent.rs"]
+mod agent;
 #[path = "refusals/command_line.rs"]
 mod command_line;
 #[path = "refusals/door.rs"]

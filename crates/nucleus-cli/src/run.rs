@@ -159,14 +159,18 @@ fn payload(args: &RunArgs, env: &Environment, config: &Config) -> Result<Payload
         package: found.package,
         interpreter: found.interpreter,
         model: args.model.as_deref().map(|name| word("--model", name)).transpose()?,
-        resume: resume(args)?,
+        resume: resume(agent, args)?,
         extra_args: args.agent_args.clone(),
         prompt,
         input,
     })
 }
 
-fn resume(args: &RunArgs) -> Result<Option<Resume>, CliFailure> {
+fn resume(agent: Agent, args: &RunArgs) -> Result<Option<Resume>, CliFailure> {
+    if agent == Agent::Scripted && (args.go_on || args.resume.is_some()) {
+        return Err(CliFailure::usage("a scripted agent has no conversations to go on with")
+            .hint("leave --continue and --resume out"));
+    }
     match &args.resume {
         Some(id) => Ok(Some(Resume::Id(word("--resume", id)?))),
         None => Ok(args.go_on.then_some(Resume::Latest)),

@@ -169,3 +169,50 @@ fn context_files_are_copies_of_plain_unwithheld_files() {
         ]
     );
 }
+
+#[test]
+fn other_agents_bring_what_is_harmless_and_name_what_is_not() {
+    let ground = ground();
+    let home = &ground.home;
+    write(&home.join(".codex/prompts/p.md"), "---\nallowed-tools: SECRET\ndescription: d\n---\n");
+    write(
+        &home.join(".codex/agents/a.toml"),
+        "name = 'a'\nsandbox_mode = 'SECRET-mode'\n[mcp_servers.x]\nenv = { K = 'SECRET-env' }\n",
+    );
+    write(&home.join(".codex/auth.json"), "SECRET-token");
+    write(
+        &home.join(".codex/config.toml"),
+        "model = 'gpt-5.5'\napproval_policy = 'SECRET-policy'\n[mcp_servers.one]\ncommand = 'SECRET'\n",
+    );
+    write(&ground.workspace.join(".codex/config.toml"), "[mcp_servers.two]\ncommand = 'x'\n");
+    write(&home.join(".gemini/commands/c.toml"), "prompt = 'p'\nhooks = ['SECRET']\n");
+    write(&home.join(".gemini/oauth_creds.json"), "SECRET-oauth");
+    write(
+        &home.join(".gemini/settings.json"),
+        "{ // mine\n\"model\": {\"name\": \"gemini-3.8-flash\"}, \"mcpServers\": {\"one\": {\"env\": \"SECRET\"}}, }",
+    );
+    write(
+        &home.join(".config/opencode/agents/a.md"),
+        "---\npermission:\n  bash: SECRET\n---\nbody\n",
+    );
+    write(&home.join(".config/opencode/opencode.jsonc"), "{\"mcp\": {\"one\": {}}}");
+    write(&home.join(".config/opencode/opencode.json"), "{\"model\": \"openai/gpt-5.5\"}");
+    write(&home.join(".local/share/opencode/auth.json"), "SECRET-key");
+    for (agent, servers, model) in [
+        ("codex", &["one", "two"][..], ("model", "gpt-5.5")),
+        ("gemini", &["one"], ("model.name", "gemini-3.8-flash")),
+        ("opencode", &["one"], ("model", "openai/gpt-5.5")),
+    ] {
+        let made = seed(agent, &ground.workspace, &ground.state, home, None).unwrap();
+        let mut all = String::new();
+        everything(&made.path, &mut all);
+        assert!(!all.contains("SECRET"), "{agent}: {all}");
+        assert!(!all.is_empty(), "{agent}: positive control");
+        for name in servers {
+            let named = |note: &String| note.contains(&format!("MCP server {name} "));
+            assert!(made.notes.iter().any(named), "{agent} {name}: {:?}", made.notes);
+        }
+        assert_eq!(made.settings.get(model.0).map(String::as_str), Some(model.1), "{agent}");
+        assert!(made.settings.values().all(|value| !value.contains("SECRET")), "{agent}");
+    }
+}

@@ -24,7 +24,7 @@ fn a_bad_configuration_of_the_user_is_told_with_its_place() {
                 "default_profile = \"fixissue\"\n",
                 &["config.toml:1:19", "did you mean \"fix-issue\"?"],
             ),
-            ("agent = \"codex\"\n", &["config.toml:1:9", "\"claude\", \"scripted\""]),
+            ("agent = \"codec\"\n", &["config.toml:1:9", "did you mean \"codex\"?"]),
             ("x = [\n", &["config.toml:1:", "not valid TOML"]),
             (
                 "allow_local_driver = true\nallow_local_driver = false\n",

@@ -10,20 +10,13 @@ const SCRIPT: &str = "/run/nucleus/script.json";
 /// Builds the command line and environment.
 ///
 /// # Errors
-/// The user's side sent no script, or asks to go on with a conversation.
+/// The user's side sent no script.
 pub(super) fn launch(intake: &Intake<'_>) -> Result<Launch, Failure> {
     let script = intake.input.ok_or_else(|| Failure {
         class: FailureClass::Usage,
         message: "a scripted agent needs a script".to_owned(),
         hint: Some("nucleus run --agent scripted --script FILE …".to_owned()),
     })?;
-    if intake.resume.is_some() {
-        return Err(Failure {
-            class: FailureClass::Usage,
-            message: "a scripted agent has no conversations to go on with".to_owned(),
-            hint: Some("leave --continue and --resume out".to_owned()),
-        });
-    }
     let mut env = base_env(intake);
     env.push(("ANTHROPIC_BASE_URL".to_owned(), gate()));
     Ok(Launch {
