@@ -25,8 +25,18 @@ const SWITCH: &[u8] = b"NUCLEUS_WEAKEN";
 /// Programs that ship.
 const SHIPPED: [&str; 4] = ["nucleus", "nucleus-tool-proxy", "nucleus-mcp", "nucleus-audit"];
 /// The suites of the testkit that need no agent from a registry.
-const SUITES: [&str; 9] =
-    ["catalogue", "faults", "task", "interactive", "jobs", "mcp", "report", "refusals", "readme"];
+const SUITES: [&str; 10] = [
+    "catalogue",
+    "faults",
+    "task",
+    "interactive",
+    "jobs",
+    "mcp",
+    "report",
+    "refusals",
+    "readme",
+    "login",
+];
 /// The one that takes real minutes and hardly any processor: it runs beside the others.
 const BESIDE: &str = "patience";
 

@@ -1,6 +1,7 @@
 //! The command line as typed. What it means is resolved in the file of each subcommand.
 
 mod kept;
+mod login;
 mod mcp;
 mod record;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 pub(crate) use kept::{
     ChangesArgs, Colour, ConfigCommand, DoctorArgs, GcArgs, LogsArgs, ManArgs, PsArgs, UndoArgs,
 };
+pub(crate) use login::{LoginArgs, LogoutArgs};
 use nucleus_wire::control::Publish;
 
 use crate::provider::Provider;
@@ -59,6 +61,7 @@ impl Command {
             Self::Changes(args) => args.json,
             Self::Gc(args) => args.json,
             Self::Doctor(args) => args.json,
+            Self::Login(args) => args.json,
             Self::Config(
                 ConfigCommand::Show { json }
                 | ConfigCommand::Path { json }
@@ -68,6 +71,7 @@ impl Command {
             Self::Attach(_)
             | Self::Logs(_)
             | Self::Report(_)
+            | Self::Logout(_)
             | Self::Mcp(_)
             | Self::Completions { .. }
             | Self::Man(_) => false,
@@ -107,6 +111,10 @@ pub(crate) enum Command {
     Attach(SessionName),
     /// End a running task; its changes are kept in the session.
     Stop(SessionArgs),
+    /// Pay for model calls with a subscription: take over the login of Claude Code or Codex.
+    Login(LoginArgs),
+    /// Forget a login.
+    Logout(LogoutArgs),
     /// List the permission profiles.
     Profiles(ProfilesArgs),
     /// Write an ended or interrupted session's changes to the workspace.

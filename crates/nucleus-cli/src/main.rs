@@ -14,6 +14,7 @@ mod failure;
 mod front;
 mod gc;
 mod interactive;
+mod login;
 mod logs;
 mod manual;
 mod mcp;
@@ -79,6 +80,8 @@ fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
         Command::Codex(args) => run::interactive(Agent::Codex, *args, env),
         Command::Attach(args) => attach::attach(&args, env),
         Command::Stop(args) => attach::stop(&args, env),
+        Command::Login(args) => login::login(&args, env),
+        Command::Logout(args) => login::logout(&args, env),
         Command::Profiles(args) => profiles::run(&args),
         Command::Mcp(args) => mcp::run(*args, env),
         Command::Apply(args) => sessions::apply(&args, env),

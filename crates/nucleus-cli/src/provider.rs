@@ -40,11 +40,13 @@ impl Provider {
         }
     }
 
-    /// The base of its API: as asked, as the environment of its own clients says, as configured, its own.
+    /// The base of its API: as asked, as the environment of its own clients says, as configured, where the subscription that
+    /// pays is served, its own.
     pub(crate) fn base_url(
         self,
         asked: Option<&str>,
         configured: Option<&str>,
+        subscribed: Option<&str>,
         env: &Environment,
     ) -> String {
         let (names, own): (&[&str], &str) = match self {
@@ -57,7 +59,7 @@ impl Provider {
         // The configured origin is that of Claude models: no other provider's key goes there.
         let configured = configured.filter(|_| self == Self::Anthropic).map(str::to_owned);
         let named = asked.map(str::to_owned).or_else(|| env.first(names)).or(configured);
-        named.unwrap_or_else(|| own.to_owned())
+        named.unwrap_or_else(|| subscribed.unwrap_or(own).to_owned())
     }
 }
 
@@ -87,7 +89,8 @@ mod tests {
     #[test]
     fn the_configured_origin_is_for_claude_models() {
         let env = Environment::default();
-        let origin = |provider: Provider| provider.base_url(None, Some("https://gw.example"), &env);
+        let origin =
+            |provider: Provider| provider.base_url(None, Some("https://gw.example"), None, &env);
         assert_eq!(origin(Provider::Anthropic), "https://gw.example");
         assert_eq!(origin(Provider::Openai), "https://api.openai.com/v1");
     }

@@ -17,6 +17,7 @@ use crate::environment::Environment;
 use crate::failure::CliFailure;
 use crate::front::Front;
 use crate::gc;
+use crate::login;
 use crate::provider;
 use crate::proxy::{self, Proxy};
 use crate::scope::Scope;
@@ -262,19 +263,30 @@ fn model(
     }
     let agent = agent::choose(args.agent, config.agent.as_deref(), env)?;
     let provider = provider::of(agent, args, env)?;
-    let base_url =
-        provider.base_url(args.model_upstream.as_deref(), config.upstream.as_deref(), env);
     let key = match &args.model_key_file {
         Some(path) => Some(read_limited(path, KEY_BYTES_MAX)?),
         None => env.first(provider.key_names()).map(String::into_bytes),
     };
+    // A key that is named or set says more than a login that was made some day.
+    let login = match key {
+        None => login::for_provider(state, provider.name()),
+        Some(_) => None,
+    };
+    let subscribed = login.as_ref().and_then(|(subscription, _)| subscription.base_url());
+    let base_url = provider.base_url(
+        args.model_upstream.as_deref(),
+        config.upstream.as_deref(),
+        subscribed,
+        env,
+    );
     let own_machine = base_url.starts_with("http://");
-    if key.is_none() && !own_machine && agent != Agent::Scripted {
+    let unpaid = key.is_none() && login.is_none() && !own_machine;
+    if unpaid && agent != Agent::Scripted {
         let name = provider.key_names().first().copied().unwrap_or_default();
         return Err(CliFailure::usage(format!("no model key: {name} is not set"))
-            .hint(format!("export {name}=…, or name a file: --model-key-file FILE\nthe key stays outside the sandbox; the agent gets a placeholder")));
+            .hint(format!("export {name}=…, or name a file: --model-key-file FILE, or use a subscription: nucleus login claude|codex\nthe key stays outside the sandbox; the agent gets a placeholder")));
     }
-    if key.is_none() && !own_machine {
+    if unpaid {
         return Ok((None, None)); // a scripted agent that calls no model
     }
     let fd = match &key {
@@ -287,6 +299,7 @@ fn model(
         provider: provider.name().to_owned(),
         base_url,
         key: fd.is_some(),
+        login: login.map(|(_, path)| path),
         https_proxy: env.first(&["HTTPS_PROXY", "https_proxy"]),
         no_proxy: env.first(&["NO_PROXY", "no_proxy"]),
         extra_roots: env.first(&["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]).map(PathBuf::from),
@@ -305,7 +318,7 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, CliFailur
     })
 }
 
-fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
+pub(crate) fn read_limited(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliFailure> {
     let bytes = read_start(path, bytes_max.saturating_add(1))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > bytes_max {
         return Err(CliFailure::usage(format!(

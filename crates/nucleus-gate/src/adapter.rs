@@ -25,6 +25,8 @@ use data::{BetaText, DataText, HeaderText, LimitsText};
 pub(crate) use fields::Fields;
 
 const REFUSED: &str = include_str!("../data/refused.toml");
+/// Longest answer of any model, where no limit can be sent.
+const MODEL_OUTPUT_TOKENS: u64 = 128_000;
 /// Longest model name taken from a path, in bytes.
 const MODEL_BYTES: usize = 128;
 
@@ -41,6 +43,8 @@ pub(crate) struct Adapter {
     header: HeaderText,
     beta: Option<BetaText>,
     shapes: Shapes,
+    /// The backend of a subscription takes no limit of the output.
+    unlimited: bool,
 }
 
 /// One served method and path.
@@ -78,7 +82,7 @@ pub(crate) struct Prepared {
 
 impl Adapter {
     /// Reads the data files that come with this version.
-    pub(crate) fn new(provider: Provider) -> Result<Self, ConfigError> {
+    pub(crate) fn new(provider: Provider, subscription: bool) -> Result<Self, ConfigError> {
         let bad = |what: &dyn std::fmt::Display| ConfigError::Data(format!("{provider}: {what}"));
         let data: DataText = toml::from_str(provider.data()).map_err(|e| bad(&e))?;
         let refused: RefusedText = toml::from_str(REFUSED).map_err(|e| bad(&e))?;
@@ -113,6 +117,7 @@ impl Adapter {
             header: data.header,
             beta: data.beta,
             shapes,
+            unlimited: subscription && provider == Provider::OpenAi,
         })
     }
 
@@ -128,6 +133,11 @@ impl Adapter {
     /// The largest prompt a model of this provider takes.
     pub(crate) fn context_tokens(&self) -> u64 {
         self.limits.context_tokens
+    }
+
+    /// The longest answer that is believed, when this limit was admitted.
+    pub(crate) fn most_output(&self, max_output_tokens: u64) -> u64 {
+        if self.unlimited { max_output_tokens.max(MODEL_OUTPUT_TOKENS) } else { max_output_tokens }
     }
 
     /// The route of a request; the path is compared byte by byte, nothing is decoded or normalised.
@@ -220,7 +230,11 @@ impl Adapter {
     }
 
     fn limit_output(&self, body: &mut Json, tokens: u64) {
-        output::limit(self.provider, body, tokens, self.limits.least_thinking_tokens);
+        if self.unlimited {
+            output::lift(body);
+        } else {
+            output::limit(self.provider, body, tokens, self.limits.least_thinking_tokens);
+        }
     }
 }
 

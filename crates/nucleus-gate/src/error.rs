@@ -44,6 +44,9 @@ pub enum ConfigError {
         /// The name given.
         name: String,
     },
+    /// The login file is missing or damaged.
+    #[error("the subscription login cannot be read; log in again: nucleus login claude|codex")]
+    Login,
     /// Data that come with this version are unsound; a test holds that they are not.
     #[error("the gate's data file is unsound: {0}")]
     Data(String),
@@ -77,6 +80,11 @@ pub enum UpstreamError {
     /// An encoding that was not asked for.
     #[error("the model provider's answer is encoded in a way that was not asked for")]
     Encoding,
+    /// A subscription whose token could not be renewed.
+    #[error(
+        "the subscription login of this host has run out and could not be renewed; the user has to log in again (nucleus login)"
+    )]
+    Login,
     /// Larger than the limit.
     #[error("the model provider's answer is too large")]
     TooLarge,

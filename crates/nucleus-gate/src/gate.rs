@@ -2,6 +2,7 @@
 
 mod answer;
 mod booking;
+mod credential;
 mod relay;
 
 use std::collections::BTreeSet;
@@ -31,6 +32,7 @@ use crate::limits::{
     REQUEST_HEAD_BYTES, REQUEST_HEAD_TIME, REQUEST_HEADERS_COUNT, RESPONSE_HEAD_TIME,
     RESPONSE_IDLE_TIME, RESPONSE_TOTAL_TIME, SHUTDOWN_TIME,
 };
+use crate::login::{LoginFile, Tokens};
 use crate::origin::Origin;
 use crate::price::PriceTable;
 use crate::provider::Provider;
@@ -41,6 +43,7 @@ use crate::upstream::{Roots, Upstream};
 use crate::usage::Bounds;
 use answer::GateBody;
 use booking::{Booking, Terms};
+use credential::Credential;
 
 /// What a gate is made of.
 #[non_exhaustive]
@@ -59,6 +62,8 @@ pub struct GateConfig {
     pub roots: Roots,
     /// How long the provider may take.
     pub patience: Patience,
+    /// A subscription in the place of a key, and the certificates its address for new tokens is checked against.
+    pub login: Option<(LoginFile, Roots)>,
 }
 
 /// How long a provider may take with one answer.
@@ -84,13 +89,29 @@ impl GateConfig {
     pub fn new(origin: Origin, key: Option<Secret>, prices: PriceTable, roots: Roots) -> Self {
         let provider = Provider::Anthropic;
         let patience = Patience::default();
-        Self { provider, origin, key, prices, proxy: ProxyRules::none(), roots, patience }
+        Self {
+            provider,
+            origin,
+            key,
+            prices,
+            proxy: ProxyRules::none(),
+            roots,
+            patience,
+            login: None,
+        }
     }
 
     /// The same for another provider's API.
     #[must_use]
     pub fn for_provider(mut self, provider: Provider) -> Self {
         self.provider = provider;
+        self
+    }
+
+    /// The same, paid by a subscription.
+    #[must_use]
+    pub fn with_login(mut self, login: LoginFile, roots: Roots) -> Self {
+        self.login = Some((login, roots));
         self
     }
 
@@ -113,7 +134,7 @@ impl GateConfig {
 pub struct ModelGate {
     adapter: Adapter,
     upstream: Arc<Upstream>,
-    key: Option<Arc<Secret>>,
+    credential: Credential,
     prices: PriceTable,
     patience: Patience,
     ledger: Arc<dyn Ledger>,
@@ -130,14 +151,21 @@ impl ModelGate {
     /// # Errors
     /// Misuse: a key is missing for an upstream beyond this machine, or TLS has no roots.
     pub fn new(config: GateConfig, ledger: Arc<dyn Ledger>) -> Result<Arc<Self>, ConfigError> {
-        if config.key.is_none() && !config.origin.is_loopback() {
-            return Err(ConfigError::NoKey);
-        }
-        let upstream = Upstream::new(config.origin, config.proxy, config.roots)?;
+        let proxy = Arc::new(config.proxy);
+        let credential = match (config.login, config.key) {
+            (Some((login, roots)), _) => {
+                Credential::Login(Box::new(Tokens::new(login, Arc::clone(&proxy), roots)?))
+            }
+            (None, Some(key)) => Credential::Key(Arc::new(key)),
+            (None, None) if config.origin.is_loopback() => Credential::None,
+            (None, None) => return Err(ConfigError::NoKey),
+        };
+        let subscription = matches!(credential, Credential::Login(_));
+        let upstream = Upstream::new(config.origin, proxy, config.roots)?;
         Ok(Arc::new(Self {
-            adapter: Adapter::new(config.provider)?,
+            adapter: Adapter::new(config.provider, subscription)?,
             upstream: Arc::new(upstream),
-            key: config.key.map(Arc::new),
+            credential,
             prices: config.prices,
             patience: config.patience,
             ledger,
@@ -244,12 +272,9 @@ impl ModelGate {
     ) -> Result<Response<GateBody>, Failure> {
         check_form(parts)?;
         let found = self.adapter.route(&parts.method, &parts.uri)?;
-        let mut fields = self.adapter.fields(&parts.headers, !found.lists_models())?;
+        let fields = self.adapter.fields(&parts.headers, !found.lists_models())?;
         if found.lists_models() {
             return Ok(answer::models(self.adapter.provider(), &self.prices));
-        }
-        if let Some(key) = &self.key {
-            self.adapter.authorize(&mut fields.headers, key);
         }
         let room = body_kib(&body)?;
         let room = self.bodies.acquire_many(room).await.map_err(|_| Refusal::Incomplete)?;
@@ -257,11 +282,12 @@ impl ModelGate {
         let prepared = self.adapter.prepare(&found, &bytes, &self.prices)?;
         drop(bytes);
         self.note_left_out(&fields, &prepared).await;
+        let mut held = self.held(None).await?;
         let (max_output_tokens, mut booking) = self.admit(&prepared, alive).await?;
         let stream = prepared.stream;
         let outgoing = self.outgoing(&found, fields, prepared, max_output_tokens)?;
         booking.is_sent();
-        let sent = self.upstream.send(outgoing, self.patience.head).await;
+        let sent = self.send(outgoing, &mut held).await;
         drop(room);
         let (response, sender) = match sent {
             Ok(answer) => answer.into_parts(),
@@ -281,7 +307,7 @@ impl ModelGate {
         let upstream = Arc::clone(&self.upstream);
         let body = relay::Relay {
             body,
-            key: self.key.clone(),
+            key: held.map(|held| held.key),
             booking,
             paid: head.status.is_success(),
             provider: self.adapter.provider(),
@@ -305,7 +331,7 @@ impl ModelGate {
             let ledger = Arc::clone(&gate.ledger);
             let bounds = Bounds {
                 prompt_tokens: gate.adapter.context_tokens(),
-                output_tokens: max_output_tokens,
+                output_tokens: gate.adapter.most_output(max_output_tokens),
             };
             let terms = Terms { price, kind: call.kind, us_percent, bounds };
             let booking = Booking::new(ticket, ledger, terms, alive);

@@ -193,6 +193,8 @@ pub enum Note {
     UnlistedBetas(Vec<String>),
     /// Credentials or account choices of the client were discarded; each name is noted once.
     ClientCredentials(Vec<String>),
+    /// The subscription's token was renewed on the host.
+    LoginRenewed,
     /// The upstream could not be used.
     Upstream(crate::error::UpstreamError),
     /// A call broke off or reported no believable usage, so its whole reservation is booked.

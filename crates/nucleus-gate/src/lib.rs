@@ -14,7 +14,8 @@
 //! - No byte of a client's body is forwarded; only what the gate wrote itself is.
 //! - Nothing is sent before the ledger admitted it, and every admission is settled or booked whole.
 //! - The key reaches the upstream's request and nothing else: answers are filtered for it, and [`Secret`] cannot be printed.
-//! - No redirect is followed, no other host is dialled, no request is sent twice unless provably nothing of it was taken.
+//! - No redirect is followed, no other host is dialled (but a subscription's own address for new tokens), no request is sent
+//!   twice unless nothing of it was taken or its token was refused.
 
 mod adapter;
 mod dns;
@@ -24,6 +25,7 @@ mod gate;
 mod json;
 mod ledger;
 pub mod limits;
+mod login;
 mod origin;
 mod price;
 mod provider;
@@ -41,6 +43,7 @@ pub use gate::{GateConfig, ModelGate, Patience};
 pub use ledger::{
     Admission, CallKind, Denial, Ledger, ModelCall, Note, Remaining, Reservation, Ticket,
 };
+pub use login::LoginFile;
 pub use origin::Origin;
 pub use price::{PriceError, PriceTable};
 pub use provider::Provider;

@@ -46,6 +46,12 @@ pub const PROXY_HEAD_BYTES: usize = 8 * 1024;
 pub const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
 /// Longest secret accepted, in bytes.
 pub const SECRET_BYTES: usize = 4096;
+/// Largest answer to a request for new tokens, in bytes.
+pub const TOKEN_ANSWER_BYTES: usize = 256 * 1024;
+/// Time for new tokens to come.
+pub const TOKEN_TIME: Duration = Duration::from_secs(30);
+/// How long before its end a token is renewed.
+pub const TOKEN_LEAD_TIME: Duration = Duration::from_secs(300);
 /// Longest rendering of something the agent wrote, in a refusal or a note, in characters.
 pub const SHOWN_CHARS: usize = 160;
 /// Largest DNS query read, in bytes.

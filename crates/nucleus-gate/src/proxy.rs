@@ -19,7 +19,7 @@ pub(crate) struct Proxy {
     pub(crate) authorization: Option<Secret>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Bypass {
     All,
     /// A name and all names below it, with an optional port.

@@ -25,7 +25,7 @@ type Sender = SendRequest<Full<Bytes>>;
 /// Connections to the one upstream.
 pub(crate) struct Upstream {
     origin: Origin,
-    proxy: ProxyRules,
+    proxy: Arc<ProxyRules>,
     tls: connect::Tls,
     idle: Mutex<VecDeque<(Sender, Instant)>>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Answer {
 impl Upstream {
     pub(crate) fn new(
         origin: Origin,
-        proxy: ProxyRules,
+        proxy: Arc<ProxyRules>,
         roots: Roots,
     ) -> Result<Self, ConfigError> {
         let tls = connect::Tls::new(roots, &origin)?;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use nucleus::{Feed, Recorder};
 use nucleus_gate::{
-    DnsStub, GateConfig, Ledger, ModelGate, Origin, PriceTable, Provider, ProxyRules, Roots, Secret,
+    DnsStub, GateConfig, Ledger, LoginFile, ModelGate, Origin, PriceTable, Provider, ProxyRules,
+    Roots, Secret,
 };
 use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, ModelUpstream};
 use nucleus_wire::display::escape_short;
@@ -138,21 +139,24 @@ pub(crate) fn model_gate(
             hint: None,
         })?;
     }
-    let roots = if origin.is_tls() {
-        let extra = upstream
-            .extra_roots
-            .as_ref()
-            .map(std::fs::read)
-            .transpose()
-            .map_err(|error| usage(&error))?;
-        Roots::load(extra.as_deref()).map_err(|error| usage(&error))?
-    } else {
-        Roots::none()
+    let login = upstream.login.as_deref().map(LoginFile::open).transpose();
+    let login = login.map_err(|error| usage(&error))?;
+    let roots = |tls: bool| -> Result<Roots, Failure> {
+        if !tls {
+            return Ok(Roots::none());
+        }
+        let extra = upstream.extra_roots.as_ref().map(std::fs::read).transpose();
+        Roots::load(extra.map_err(|error| usage(&error))?.as_deref()).map_err(|error| usage(&error))
     };
+    let token_roots = roots(login.as_ref().is_some_and(LoginFile::is_tls))?;
+    let roots = roots(origin.is_tls())?;
     let proxy = ProxyRules::parse(upstream.https_proxy.as_deref(), upstream.no_proxy.as_deref())
         .map_err(|error| usage(&error))?;
     let config = GateConfig::new(origin, secret, prices, roots);
-    let config = config.for_provider(provider).with_proxy(proxy);
+    let mut config = config.for_provider(provider).with_proxy(proxy);
+    if let Some(login) = login {
+        config = config.with_login(login, token_roots);
+    }
     ModelGate::new(config, ledger).map_err(|error| usage(&error))
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
         input_tokens: booked.input_tokens,
         output_tokens: booked.output_tokens,
         cost_micro_usd: booked.cost_micro_usd,
+        list_price_estimate: spec.model.as_ref().is_some_and(|model| model.login.is_some()),
         log: session.session.log_path(),
         log_entries: closed
             .map_err(|error| Failure {

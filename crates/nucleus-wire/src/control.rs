@@ -224,6 +224,9 @@ pub struct ModelUpstream {
     pub base_url: String,
     /// True when the proxy was given the key's descriptor (`--model-key-fd`).
     pub key: bool,
+    /// The file of a subscription login (`nucleus login`) that stands in the place of a key.
+    #[serde(default)]
+    pub login: Option<PathBuf>,
     /// Host proxy for HTTPS (`HTTPS_PROXY`), when set.
     pub https_proxy: Option<String>,
     /// Hosts that bypass the proxy (`NO_PROXY`).
@@ -382,6 +385,9 @@ pub struct Summary {
     pub output_tokens: u64,
     /// Cost in micro-dollars.
     pub cost_micro_usd: u64,
+    /// A subscription paid: the cost is what list prices would have made of the tokens.
+    #[serde(default)]
+    pub list_price_estimate: bool,
     /// The log.
     pub log: PathBuf,
     /// Entries in the log.

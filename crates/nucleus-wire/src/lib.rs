@@ -10,6 +10,7 @@ pub mod file;
 pub mod hex;
 pub mod json;
 pub mod limits;
+pub mod login;
 pub mod mcp;
 pub mod permissions;
 pub mod profile;

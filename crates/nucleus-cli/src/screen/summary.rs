@@ -37,10 +37,10 @@ pub(super) fn lines(style: Style, summary: &Summary, home: Option<&Path>) -> Vec
     lines.push(row("calls", if calls.is_empty() { "none".to_owned() } else { calls.join(", ") }));
     if summary.input_tokens > 0 || summary.output_tokens > 0 {
         let (input, output) = (summary.input_tokens, summary.output_tokens);
-        lines.push(row(
-            "model",
-            format!("{input} tokens in, {output} out, {}", dollars(summary.cost_micro_usd)),
-        ));
+        // A subscription is not billed by the token.
+        let label = if summary.list_price_estimate { " (list-price estimate)" } else { "" };
+        let cost = dollars(summary.cost_micro_usd);
+        lines.push(row("model", format!("{input} tokens in, {output} out, {cost}{label}")));
     } else if summary.cost_micro_usd >= COST_SHOWN_MIN_MICRO_USD {
         lines.push(row("cost", dollars(summary.cost_micro_usd)));
     }
@@ -167,6 +167,7 @@ mod tests {
             input_tokens: 21_400,
             output_tokens: 912,
             cost_micro_usd: 123_456,
+            list_price_estimate: false,
             log: "/home/me/.local/state/nucleus/sessions/20261120-173229-vu4r/log.jsonl".into(),
             log_entries: 31,
             log_verdict: "verified".to_owned(),
@@ -186,6 +187,13 @@ mod tests {
     #[test]
     fn a_finished_task() {
         insta::assert_snapshot!(shown(&summary()));
+    }
+
+    #[test]
+    fn what_a_subscription_pays_is_called_an_estimate() {
+        let subscribed = Summary { list_price_estimate: true, ..summary() };
+        assert!(shown(&subscribed).contains(" (list-price estimate)"));
+        assert!(!shown(&summary()).contains("estimate"));
     }
 
     #[test]

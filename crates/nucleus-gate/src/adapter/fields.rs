@@ -60,8 +60,9 @@ impl Adapter {
     }
 
     /// Puts the host's key in, whatever the client sent.
-    pub(crate) fn authorize(&self, headers: &mut HeaderMap, key: &Secret) {
-        let bearer = self.provider == Provider::Anthropic && key.expose().starts_with(OAUTH_PREFIX);
+    pub(crate) fn authorize(&self, headers: &mut HeaderMap, key: &Secret, login: bool) {
+        let token = self.provider == Provider::Anthropic && key.expose().starts_with(OAUTH_PREFIX);
+        let bearer = login || token;
         if let (true, Some(beta)) = (bearer, &self.beta) {
             let listed = headers.get(&beta.header).and_then(|value| value.to_str().ok());
             let all = [Some(beta.oauth.as_str()), listed];

@@ -58,6 +58,11 @@ pub(super) fn limit(provider: Provider, body: &mut Json, tokens: u64, least_thin
     }
 }
 
+/// Takes the limit out, for the one backend that refuses requests with it: a ChatGPT subscription's.
+pub(super) fn lift(body: &mut Json) {
+    body.remove("max_output_tokens");
+}
+
 /// What the gate sends whatever the client says: nothing is stored, and a stream reports its usage.
 pub(super) fn force(provider: Provider, body: &mut Json, stream: bool) {
     if matches!(provider, Provider::OpenAi | Provider::OpenAiChat) {

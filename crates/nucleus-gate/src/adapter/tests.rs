@@ -9,7 +9,7 @@ use crate::refusal::Unlisted;
 use crate::secret::Secret;
 
 fn prepare(body: &str) -> Result<Prepared, Refusal> {
-    let adapter = Adapter::new(Provider::Anthropic).unwrap();
+    let adapter = Adapter::new(Provider::Anthropic, false).unwrap();
     let uri = "/v1/messages?beta=true".parse().unwrap();
     let route = adapter.route(&Method::POST, &uri).unwrap();
     adapter.prepare(&route, body.as_bytes(), &PriceTable::builtin().unwrap())
@@ -17,8 +17,10 @@ fn prepare(body: &str) -> Result<Prepared, Refusal> {
 
 fn sent(body: &str, max_output_tokens: u64) -> String {
     let prepared = prepare(body).unwrap();
-    String::from_utf8(Adapter::new(Provider::Anthropic).unwrap().body(prepared, max_output_tokens))
-        .unwrap()
+    String::from_utf8(
+        Adapter::new(Provider::Anthropic, false).unwrap().body(prepared, max_output_tokens),
+    )
+    .unwrap()
 }
 
 /// A request with `extra` top-level members and `blocks` as the content of its one message.
@@ -267,7 +269,7 @@ fn a_cache_mark_raises_the_worst_case_to_the_price_of_writing() {
 
 #[test]
 fn header_fields_are_an_allow_list_and_the_key_is_the_hosts() {
-    let adapter = Adapter::new(Provider::Anthropic).unwrap();
+    let adapter = Adapter::new(Provider::Anthropic, false).unwrap();
     let mut client = HeaderMap::new();
     for (name, value) in [
         ("content-type", "application/json; charset=utf-8"),
@@ -289,7 +291,7 @@ fn header_fields_are_an_allow_list_and_the_key_is_the_hosts() {
     let key = Secret::from_bytes(b"sk-ant-api03-host".to_vec()).unwrap();
     let with = |key: &Secret| {
         let mut fields = adapter.fields(&client, true).unwrap();
-        adapter.authorize(&mut fields.headers, key);
+        adapter.authorize(&mut fields.headers, key, false);
         fields
     };
     let fields = with(&key);
@@ -318,7 +320,7 @@ fn header_fields_are_an_allow_list_and_the_key_is_the_hosts() {
 
 #[test]
 fn only_listed_paths_are_served_as_written() {
-    let adapter = Adapter::new(Provider::Anthropic).unwrap();
+    let adapter = Adapter::new(Provider::Anthropic, false).unwrap();
     let served = |method: Method, uri: &str| adapter.route(&method, &uri.parse().unwrap()).is_ok();
     assert!(served(Method::POST, "/v1/messages"));
     assert!(served(Method::POST, "/v1/messages?beta=true"));

@@ -9,6 +9,7 @@
 
 mod book;
 mod hostile;
+mod login;
 mod providers;
 mod refuse;
 mod relay;

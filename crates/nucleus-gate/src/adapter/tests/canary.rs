@@ -37,7 +37,7 @@ fn every_data_file_is_of_the_reviewed_version() {
     for provider in Provider::ALL {
         let data: DataText = toml::from_str(provider.data()).unwrap();
         assert_eq!(data.version, "2026-11-20", "{provider}");
-        assert_eq!(Adapter::new(provider).unwrap().version(), "2026-11-20/2026-11-20");
+        assert_eq!(Adapter::new(provider, false).unwrap().version(), "2026-11-20/2026-11-20");
         assert_eq!(provider.name().parse::<Provider>().unwrap(), provider);
     }
     assert!("bedrock".parse::<Provider>().is_err());

@@ -3,7 +3,7 @@
 use super::*;
 
 fn try_prepare(provider: Provider, path: &str, body: &str) -> Result<Prepared, Refusal> {
-    let adapter = Adapter::new(provider).unwrap();
+    let adapter = Adapter::new(provider, false).unwrap();
     let uri = path.parse().unwrap();
     let found = adapter.route(&Method::POST, &uri)?;
     adapter.prepare(&found, body.as_bytes(), &PriceTable::builtin().unwrap())
@@ -22,7 +22,7 @@ fn path(provider: Provider) -> &'static str {
 fn outcome(provider: Provider, body: &str) -> Result<String, String> {
     let prepared = try_prepare(provider, path(provider), body).map_err(|r| r.code().to_owned())?;
     let tokens = prepared.call.max_output_tokens;
-    let adapter = Adapter::new(provider).unwrap();
+    let adapter = Adapter::new(provider, false).unwrap();
     Ok(String::from_utf8(adapter.body(prepared, tokens)).unwrap())
 }
 
@@ -363,7 +363,7 @@ fn models_without_a_price_are_refused_wherever_they_are_named() {
 #[test]
 fn upstreams_with_a_path_of_their_own_keep_it() {
     let target = |provider: Provider, upstream: &str, path: &str| {
-        let adapter = Adapter::new(provider).unwrap();
+        let adapter = Adapter::new(provider, false).unwrap();
         let uri = path.parse().unwrap();
         let found = adapter.route(&Method::POST, &uri).unwrap();
         adapter.target(&Origin::parse(upstream).unwrap(), &found)
