@@ -55,11 +55,14 @@ pub(crate) fn run_all(bins: &Path, weakened: &Path) -> Result<(), String> {
     std::thread::scope(|scope| {
         let beside = scope.spawn(|| need::run(black_box(BESIDE, "--quiet").env(BINS, bins)));
         let others = comparing_skipped(|skipped| {
-            SUITES.iter().try_for_each(|suite| {
+            // All of them, even after a failure: one run shows everything.
+            let results = SUITES.map(|suite| {
                 let mut command = black_box(suite, "--test-threads=2");
                 command.env(BINS, bins).env(WEAKENED_BINS, weakened).env(SKIPPED, skipped);
                 need::run(&mut command)
-            })
+            });
+            let failed: Vec<String> = results.into_iter().filter_map(Result::err).collect();
+            if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
         });
         let beside = beside.join().unwrap_or_else(|_| Err(format!("{BESIDE}: panicked")));
         others.and(beside)
