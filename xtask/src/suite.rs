@@ -25,7 +25,8 @@ const SWITCH: &[u8] = b"NUCLEUS_WEAKEN";
 /// Programs that ship.
 const SHIPPED: [&str; 4] = ["nucleus", "nucleus-tool-proxy", "nucleus-mcp", "nucleus-audit"];
 /// The suites of the testkit that need no agent from a registry.
-const SUITES: [&str; 10] = [
+const SUITES: [&str; 11] = [
+    "approvals",
     "catalogue",
     "faults",
     "task",

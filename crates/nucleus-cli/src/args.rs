@@ -11,6 +11,7 @@ use clap::builder::Resettable;
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::approvals::args::ApprovalsArgs;
 pub(crate) use kept::{
     ChangesArgs, Colour, ConfigCommand, DoctorArgs, GcArgs, LogsArgs, ManArgs, PsArgs, UndoArgs,
 };
@@ -53,6 +54,7 @@ impl Command {
     pub(crate) fn wants_json(&self) -> bool {
         match self {
             Self::Run(args) | Self::Claude(args) | Self::Codex(args) => args.json,
+            Self::Approvals(args) => args.command.wants_json(),
             Self::Profiles(args) => args.json,
             Self::Apply(args) | Self::Discard(args) | Self::Stop(args) => args.json,
             Self::Review(args) => args.session.json,
@@ -115,6 +117,8 @@ pub(crate) enum Command {
     Login(LoginArgs),
     /// Forget a login.
     Logout(LogoutArgs),
+    /// Answer requests for approval of running tasks, from anywhere on this machine.
+    Approvals(ApprovalsArgs),
     /// List the permission profiles.
     Profiles(ProfilesArgs),
     /// Write an ended or interrupted session's changes to the workspace.
@@ -200,6 +204,10 @@ pub(crate) struct RunArgs {
     /// Hold every change for `nucleus review`.
     #[arg(long)]
     pub review: bool,
+    /// Who answers what needs approval: this terminal, `nucleus approvals` alone, or nobody (it is refused). The terminal
+    /// when there is one, else what the configuration says, else nobody.
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub approvals: Option<Approvals>,
     /// Stop the task after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub timeout: Option<u64>,
@@ -217,7 +225,7 @@ pub(crate) struct RunArgs {
     #[arg(long = "agent-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub agent_args: Vec<String>,
     /// Print events and the result as JSON lines on standard output (`type`: started, feed, approval_requested,
-    /// approval_settled, output, finished, failed). Nobody can approve then.
+    /// approval_settled, output, finished, failed). Nobody can approve then, except by --approvals socket.
     #[arg(long)]
     pub json: bool,
     /// Show only what asks, fails or is refused, and the summary.
@@ -239,6 +247,17 @@ fn publish(text: &str) -> Result<Publish, String> {
                 .to_owned(),
         ),
     }
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Approvals {
+    /// This terminal, and `nucleus approvals` from anywhere.
+    Terminal,
+    /// `nucleus approvals` only.
+    Socket,
+    /// Nobody.
+    None,
 }
 
 /// The agents this build can start.

@@ -87,6 +87,7 @@ fn all(state: &State, env: &Environment, user: &Config, admin: &AdminConfig) -> 
     let approvals = |mode: ApprovalMode| {
         json!(match mode {
             ApprovalMode::Terminal => "terminal",
+            ApprovalMode::Socket => "socket",
             ApprovalMode::None => "none",
         })
     };

@@ -22,6 +22,11 @@ impl CliFailure {
         Self { class: FailureClass::Policy, message: message.into(), hint: None, told: false }
     }
 
+    /// It is not allowed, or not any more.
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Denied, message: message.into(), hint: None, told: false }
+    }
+
     /// The host did not give what is needed.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         let message = message.into();

@@ -49,6 +49,19 @@ impl Front {
         matches!(self, Self::Lines(Some(_)) | Self::Terminal(_))
     }
 
+    /// The user leaves the task running and goes away.
+    pub(crate) fn is_left(&self) -> bool {
+        matches!(self, Self::Nowhere)
+    }
+
+    /// The same place, where lines are shown and nothing is asked.
+    pub(crate) fn unasked(self) -> Self {
+        match self {
+            Self::Lines(_) => Self::Lines(None),
+            other => other,
+        }
+    }
+
     /// Shows the task where the user is, to its end or until the user lets it go: `None`.
     pub(crate) fn show(
         self,

@@ -2,6 +2,7 @@
 
 mod agent;
 mod amount;
+mod approvals;
 mod args;
 mod attach;
 mod changes;
@@ -82,6 +83,7 @@ fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {
         Command::Stop(args) => attach::stop(&args, env),
         Command::Login(args) => login::login(&args, env),
         Command::Logout(args) => login::logout(&args, env),
+        Command::Approvals(args) => approvals::run(&args.command, env),
         Command::Profiles(args) => profiles::run(&args),
         Command::Mcp(args) => mcp::run(*args, env),
         Command::Apply(args) => sessions::apply(&args, env),

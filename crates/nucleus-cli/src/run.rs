@@ -11,7 +11,7 @@ use nucleus_wire::control::{
 use nucleus_wire::{permissions, profile};
 
 use crate::agent;
-use crate::args::{Agent, RunArgs};
+use crate::args::{Agent, Approvals, RunArgs};
 use crate::consent;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
@@ -57,6 +57,10 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
         None => Scope::around(workspace(None)?, env),
     };
     let mut front = Front::of(&args)?;
+    let approvals = approvals(args.approvals, &config, &front)?;
+    if approvals != ApprovalMode::Terminal {
+        front = front.unasked();
+    }
     let payload = payload(&args, env, &config)?;
     let policy = policy(args.profile.as_deref(), args.config.as_deref(), &config)?;
     let (model, key) = model(&args, env, &config, &state)?;
@@ -71,7 +75,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
         ceilings: admin_text.into_iter().collect(),
         allow_local_driver: allow_local(args.allow_local_driver, &config, &admin, &state)?,
         review: args.review,
-        approvals: approvals(&config, front.has_human()),
+        approvals,
         model,
         timeout_s: args.timeout,
         publish: args.publish.clone(),
@@ -243,11 +247,29 @@ pub(crate) fn allow_local(
     if asked { Ok(true) } else { Err(consent::missing(state, admin.forbid.local_driver)) }
 }
 
-fn approvals(config: &Config, human: bool) -> ApprovalMode {
-    match config.approvals {
-        Some(ApprovalMode::None) => ApprovalMode::None,
-        _ if human => ApprovalMode::Terminal,
-        _ => ApprovalMode::None,
+/// The flag decides; without it the configuration, as far as there is somebody for what it says.
+fn approvals(
+    flag: Option<Approvals>,
+    config: &Config,
+    front: &Front,
+) -> Result<ApprovalMode, CliFailure> {
+    let human = front.has_human();
+    match (flag, config.approvals) {
+        (Some(Approvals::Terminal), _) if !human => Err(CliFailure::usage(
+            "--approvals terminal: there is no terminal to ask at",
+        )
+        .hint(
+            "park what needs approval and answer it with `nucleus approvals`: --approvals socket",
+        )),
+        (Some(Approvals::Terminal), _) => Ok(ApprovalMode::Terminal),
+        (Some(Approvals::Socket), _) | (None, Some(ApprovalMode::Socket)) => {
+            Ok(ApprovalMode::Socket)
+        }
+        (Some(Approvals::None), _) | (None, Some(ApprovalMode::None)) => Ok(ApprovalMode::None),
+        (None, Some(ApprovalMode::Terminal) | None) if human => Ok(ApprovalMode::Terminal),
+        // Somebody who leaves a task running means to come back to it.
+        (None, Some(ApprovalMode::Terminal) | None) if front.is_left() => Ok(ApprovalMode::Socket),
+        (None, Some(ApprovalMode::Terminal) | None) => Ok(ApprovalMode::None),
     }
 }
 

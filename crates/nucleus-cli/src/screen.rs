@@ -159,6 +159,9 @@ impl Screen {
             self.line(&format!(
                 "  type {id} to approve once, or `no` (with a reason, if you like) to refuse:"
             ));
+        } else {
+            let id = &view.id;
+            self.line(&format!("  answer elsewhere: nucleus approvals approve {id}, or deny {id}"));
         }
     }
 

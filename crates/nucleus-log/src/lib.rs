@@ -31,5 +31,8 @@ pub use store::disk::{AppendFile, Disk, HostDisk};
 pub use store::inspect::{VerifyError, VerifyOptions, verify};
 pub use store::keyfile::{CHECKPOINT_KEY_FILE, KeyError, MAC_KEY_FILE, PUBLIC_KEY_FILE};
 pub use store::pinfile::PinError;
-pub use store::read::{Entries, Entry, NonceError, ReadError, entries, used_nonces};
+pub use store::read::{
+    ApprovalHistory, ApprovalRecord, Entries, Entry, HistoryError, ReadError, approval_history,
+    entries,
+};
 pub use store::writer::{Appended, Closed, Durability, Options, Ports, Writer};

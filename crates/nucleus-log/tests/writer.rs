@@ -475,11 +475,54 @@ fn used_nonces_are_those_of_the_intents_of_a_log_that_verifies() {
         writer.append(&event, Durability::Durable).unwrap();
     }
     writer.close().unwrap();
-    let nonces = used_nonces(&bench.log(), &bench.both()).unwrap();
-    assert_eq!(nonces, ["also used", "used"].map(String::from).into());
+    let history = approval_history(&bench.log(), &bench.both()).unwrap();
+    assert_eq!(history.used_nonces, ["also used", "used"].map(String::from).into());
+    assert!(history.latest_ms > 1_700_000_000_000, "{history:?}");
     let text = bench.read_log();
     fs::write(bench.log(), text.replace("also used", "not  used")).unwrap();
-    assert!(matches!(used_nonces(&bench.log(), &bench.both()), Err(NonceError::Untrusted(_))));
+    let changed = approval_history(&bench.log(), &bench.both());
+    assert!(matches!(changed, Err(HistoryError::Untrusted(_))));
+}
+
+#[test]
+fn requests_are_as_their_last_entry_leaves_them() {
+    let bench = Bench::new();
+    let writer = bench.writer();
+    let entry = |id: &str, state: &str| Event {
+        phase: Phase::Decision,
+        approval_id: Some(id.into()),
+        result: Some(state.into()),
+        tool: Some("git_push".into()),
+        ..Event::new("approval", "a")
+    };
+    let intent = Event {
+        phase: Phase::Intent,
+        request_id: Some("1".into()),
+        approval_id: Some("aaaa".into()),
+        grant_nonce: Some("nonce".into()),
+        ..Event::new("tool_execution", "a")
+    };
+    for event in [
+        entry("aaaa", "pending"),
+        entry("bbbb", "pending"),
+        entry("aaaa", "granted"),
+        intent,
+        entry("bbbb", "refused"),
+        entry("cccc", "pending"),
+    ] {
+        writer.append(&event, Durability::Durable).unwrap();
+    }
+    let outcome = Event {
+        phase: Phase::Outcome,
+        request_id: Some("1".into()),
+        ..Event::new("tool_execution", "a")
+    };
+    writer.append(&outcome, Durability::Durable).unwrap();
+    writer.close().unwrap();
+    let history = approval_history(&bench.log(), &bench.both()).unwrap();
+    let states: Vec<(&str, &str)> =
+        history.requests.iter().map(|(id, r)| (id.as_str(), r.state.as_str())).collect();
+    assert_eq!(states, [("aaaa", "used"), ("bbbb", "refused"), ("cccc", "pending")]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod landlock;
 pub mod memfd;
 pub mod mount;
 pub mod net;
+pub mod peer;
 pub mod private;
 pub mod process;
 pub mod rlimit;

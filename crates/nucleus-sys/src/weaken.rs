@@ -52,6 +52,8 @@ pub enum Weak {
     Session,
     /// Output bounds.
     OutputBound,
+    /// Look at the namespaces of whoever connects to the approvals socket.
+    ApprovalPeer,
 }
 
 #[cfg(feature = "weaken")]
@@ -80,6 +82,7 @@ impl Weak {
             Self::Overlay => "overlay",
             Self::Session => "session",
             Self::OutputBound => "output-bound",
+            Self::ApprovalPeer => "approval-peer",
         }
     }
 }

@@ -60,8 +60,12 @@ impl Ending {
 /// # Errors
 /// The changes could not be applied; the session is kept.
 pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
-    let Task { spec, executor, budget, recorder, mut session, egress, withhold, began, .. } = task;
-    // Order matters: no effect may run while the workspace is written, no entry may come after the last.
+    let Task {
+        socket, spec, executor, budget, recorder, mut session, egress, withhold, began, ..
+    } = task;
+    // Order matters: nobody may answer a task that is over, no effect may run while the workspace is written, no entry
+    // may come after the last.
+    drop(socket);
     executor.sandbox().finish();
     egress.finish();
     let dead = session.driver.kill_all();
@@ -175,7 +179,8 @@ fn verdict(state_dir: &Path, log: &Path) -> String {
 
 /// Ends a task whose payload never started: nothing ran, so nothing is kept but the log.
 pub(crate) fn abandon(task: Task) {
-    let Task { executor, recorder, mut session, egress, .. } = task;
+    let Task { socket, executor, recorder, mut session, egress, .. } = task;
+    drop(socket);
     executor.sandbox().finish();
     egress.finish();
     // The user is told why the task did not start; what goes wrong here changes nothing about that.

@@ -4,6 +4,7 @@
 
 mod agent;
 mod agent_pod;
+mod approvals;
 mod attach;
 mod client;
 mod control;
@@ -19,6 +20,7 @@ mod runner;
 mod session;
 mod task;
 mod terminal;
+mod world;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;

@@ -1,22 +1,20 @@
 //! One task from start to end: the linear story that wires everything together.
 
 use std::io::BufReader;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lattice_guard::{Envelope, Label, PodContext, RelPath};
+use lattice_guard::{Envelope, RelPath};
 use nucleus::{
-    Amount, ApprovalSetup, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding,
-    Executor, Exit, Feed, Principal, Recorder, Runner, Sandbox, SandboxParts, SystemClock,
-    Workspace,
+    Amount, Answer, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding, Executor,
+    Exit, Feed, Principal, Recorder, SystemClock,
 };
 use nucleus_sandbox::{Driver, Pod, PodEnd, Withhold};
-use nucleus_wire::control::{ApprovalMode, Failure, FailureClass, Payload, Summary, TaskSpec};
+use nucleus_wire::control::{Failure, FailureClass, Payload, Summary, TaskSpec};
 
 use crate::control::{self, Control, FromUser};
 use crate::egress::Egress;
@@ -26,7 +24,7 @@ use crate::model::ModelLedger;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
 use crate::terminal::Terminal;
-use crate::{agent_pod, attach, door, opening, payload, publish};
+use crate::{agent_pod, approvals, attach, door, opening, payload, publish, world};
 
 /// How often expired approvals and deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -43,6 +41,8 @@ pub(crate) enum TaskEvent {
 
 /// Everything of a running task.
 pub(crate) struct Task {
+    /// Where answers come from outside of the terminal; gone with the task.
+    pub socket: approvals::Socket,
     /// What was asked for.
     pub spec: TaskSpec,
     /// To the user's side.
@@ -93,9 +93,12 @@ pub(crate) fn run(
 
     let principal = principal(&spec)?;
     let recorder = Recorder::new(Arc::clone(&session.writer), &principal);
-    let runner = Arc::new(tool_runner(&spec, &session)?);
+    let runner = Arc::new(world::tool_runner(&spec, &session)?);
     let budget = AtomicBudget::new(limits(&envelope));
-    let sandbox = sandbox(&spec, control, &clock, &session, &recorder, &runner)?;
+    let approvals = approvals::setup(&spec, control)?;
+    let sandbox = world::sandbox(&spec, control, &clock, &session, &recorder, &runner, approvals)?;
+    let socket = approvals::Socket::open(session.session.dir(), &spec.session, &sandbox)
+        .map_err(|error| session::io_failure("the approvals socket", &error))?;
     let executor = Executor::with_envelope(envelope, authority, &sandbox, &budget);
     let mut egress =
         Egress::new().map_err(|error| session::io_failure("threads for the gate", &error))?;
@@ -110,6 +113,7 @@ pub(crate) fn run(
     opening::record(&spec, &recorder, &session, &executor, &name)?;
     egress.serve_published(published, relay);
     let mut task = Task {
+        socket,
         spec,
         control: Arc::clone(control),
         executor,
@@ -126,20 +130,8 @@ pub(crate) fn run(
     let stop = Cancel::new();
     listen(reader, &task, sender.clone(), stop.clone())?;
     let caller = Caller::new(channel_of(&task.spec.payload), principal);
-    let started = match task.spec.payload.clone() {
-        Payload::Command { argv } => start_command(&task, argv, &caller, &stop, &name, notes),
-        Payload::Client => {
-            notes.push(crate::client::LABEL.to_owned());
-            opening::announce(&task, &name, notes);
-            crate::client::start(&task, client, &caller, &sender)
-        }
-        Payload::Agent { .. } => {
-            agent_pod::prepare(&task, model_key, &mut notes).and_then(|launch| {
-                opening::announce(&task, &name, notes);
-                start_agent(&mut task, launch, &caller)
-            })
-        }
-    };
+    let words = (name.as_str(), notes);
+    let started = start(&mut task, (model_key, client), &caller, &stop, words, &sender);
     let ending = match started {
         Ok(running) => wait(&task, running, &sender, &events),
         Err(failure) => {
@@ -153,6 +145,29 @@ pub(crate) fn run(
 fn clock() -> Result<Arc<dyn Clock>, Failure> {
     let clock = SystemClock::new().map_err(|error| session::io_failure("the clock", &error))?;
     Ok(Arc::new(clock))
+}
+
+fn start(
+    task: &mut Task,
+    (model_key, client): (Option<OwnedFd>, Option<OwnedFd>),
+    caller: &Caller,
+    stop: &Cancel,
+    (name, mut notes): (&str, Vec<String>),
+    sender: &Sender<TaskEvent>,
+) -> Result<Running, Failure> {
+    match task.spec.payload.clone() {
+        Payload::Command { argv } => start_command(task, argv, caller, stop, name, notes),
+        Payload::Client => {
+            notes.push(crate::client::LABEL.to_owned());
+            opening::announce(task, name, notes);
+            crate::client::start(task, client, caller, sender)
+        }
+        Payload::Agent { .. } => {
+            let launch = agent_pod::prepare(task, model_key, &mut notes)?;
+            opening::announce(task, name, notes);
+            start_agent(task, launch, caller)
+        }
+    }
 }
 
 /// A payload that runs.
@@ -342,7 +357,12 @@ fn listen(
                 match inbox.recv_timeout(TICK) {
                     Ok(FromUser::Decide { id, approve, reason }) => {
                         // Too late or unknown: the user is told by the request's own settlement.
-                        let _late = sandbox.approvals().decide(&id, approve, reason.as_deref());
+                        let answer = if approve {
+                            Answer::approve("terminal")
+                        } else {
+                            Answer::refuse("terminal", reason)
+                        };
+                        let _late = sandbox.approvals().decide(&id, answer);
                     }
                     Ok(FromUser::Terminal(act)) => {
                         if let Some(terminal) = terminal.get() {
@@ -364,64 +384,6 @@ fn listen(
         })
         .map(|_| ())
         .map_err(failed)
-}
-
-fn sandbox(
-    spec: &TaskSpec,
-    control: &Arc<Control>,
-    clock: &Arc<dyn Clock>,
-    session: &TaskSession,
-    recorder: &Recorder,
-    runner: &Arc<PodRunner>,
-) -> Result<Sandbox, Failure> {
-    let internal = |error: &dyn std::fmt::Display| Failure {
-        class: FailureClass::Unavailable,
-        message: error.to_string(),
-        hint: None,
-    };
-    let approvals = match spec.approvals {
-        ApprovalMode::Terminal => {
-            ApprovalSetup::terminal(Arc::clone(control) as Arc<dyn nucleus::Approver>)
-        }
-        ApprovalMode::None => ApprovalSetup::none(),
-    };
-    let root =
-        session.handles.merged.as_fd().try_clone_to_owned().map_err(|error| internal(&error))?;
-    Ok(Sandbox::new(SandboxParts {
-        task: spec.session.clone(),
-        workspace: Workspace {
-            root,
-            ids: session::acting_ids(&session.handles.ids),
-            path: spec.workspace.clone(),
-        },
-        spool: Some(
-            std::fs::File::open(session.session.dir()).map_err(|error| internal(&error))?.into(),
-        ),
-        home: spec.host_env.get("HOME").map(PathBuf::from),
-        runner: Arc::clone(runner) as Arc<dyn Runner>,
-        pod: PodContext { network: false, credentials: false, overlay_only: true },
-        recorder: recorder.clone(),
-        clock: Arc::clone(clock),
-        feed: Arc::clone(control) as Arc<dyn Feed>,
-        approvals: approvals.map_err(|error| internal(&error))?,
-        label: Label::default(),
-    }))
-}
-
-fn tool_runner(spec: &TaskSpec, session: &TaskSession) -> Result<PodRunner, Failure> {
-    let root = session
-        .handles
-        .root
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|error| session::io_failure("the pod's root", &error))?;
-    Ok(PodRunner::new(
-        Arc::clone(&session.driver) as Arc<dyn Driver>,
-        root,
-        spec.workspace.to_string_lossy().into_owned(),
-        session::tool_environment(spec, &session.toolchains),
-        session::acting_ids(&session.handles.ids),
-    ))
 }
 
 fn principal(spec: &TaskSpec) -> Result<Principal, Failure> {

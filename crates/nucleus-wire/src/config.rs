@@ -13,7 +13,7 @@
 //! prices = "prices.toml"           # beside this file, or absolute
 //!
 //! [approvals]
-//! mode = "terminal"                # or "none": whatever needs approval is refused
+//! mode = "terminal"                # or "socket": `nucleus approvals` answers; "none": whatever needs approval is refused
 //!
 //! [storage]
 //! max_bytes = 21_474_836_480       # of sessions, caches and homes together; a run begins by removing old ones above it
@@ -76,8 +76,11 @@ const AGENTS: [(&str, &str); 5] = [
     ("opencode", "opencode"),
     ("scripted", "scripted"),
 ];
-const APPROVALS: [(&str, ApprovalMode); 2] =
-    [("terminal", ApprovalMode::Terminal), ("none", ApprovalMode::None)];
+const APPROVALS: [(&str, ApprovalMode); 3] = [
+    ("terminal", ApprovalMode::Terminal),
+    ("socket", ApprovalMode::Socket),
+    ("none", ApprovalMode::None),
+];
 const UPSTREAMS: &str = "an origin: \"https://host\" or \"https://host:port\", or \"http://127.0.0.1:port\" for a gateway on this machine";
 
 /// When output is coloured.

@@ -208,8 +208,10 @@ pub struct PolicyText {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalMode {
-    /// A human at the terminal of `nucleus run`.
+    /// A human at the terminal of `nucleus run`, or at the approvals socket.
     Terminal,
+    /// A human at the approvals socket only (`nucleus approvals`): calls park until somebody answers.
+    Socket,
     /// Nobody: obligations deny.
     None,
 }
@@ -360,6 +362,15 @@ pub struct ApprovalView {
     pub digest: String,
     /// Seconds until it is refused.
     pub expires_in_s: u64,
+    /// Who wants it.
+    #[serde(default)]
+    pub principal: String,
+    /// What it acts on, in one line, escaped.
+    #[serde(default)]
+    pub target: String,
+    /// Number that a signed answer to this very request must carry, hex.
+    #[serde(default)]
+    pub nonce: String,
 }
 
 /// How a task ended.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
 
+pub mod approvals;
 pub mod changeset;
 pub mod config;
 pub mod control;

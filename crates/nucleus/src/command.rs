@@ -76,6 +76,9 @@ impl Executor {
         });
         match self.admit(Parsed::from_call(call), caller, cancel) {
             Ok(recorded) => {
+                if let Err(refusal) = recorded.unchanged(self) {
+                    return Err(recorded.refuse(refusal).settle(self));
+                }
                 let cwd = if cwd.is_root() { String::new() } else { cwd.as_str().to_owned() };
                 let spec = RunSpec { argv, env: Vec::new(), cwd, stdin: None };
                 let open = recorded.into_open();

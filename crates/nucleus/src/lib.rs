@@ -28,7 +28,8 @@ mod sync;
 mod tools;
 
 pub use approval::{
-    ApprovalBook, ApprovalKey, ApprovalSetup, ApprovalState, DecideError, Nonce, SettledAs,
+    Answer, AnswerError, AnswerRefused, ApprovalBook, ApprovalKey, ApprovalSetup, ApprovalState,
+    BreakGlassError, BreakGlassKey, DecideError, Nonce, Past, RuleError, SettledAs, WebhookKey,
 };
 pub use budget::{Amount, AtomicBudget, BudgetExceeded, BudgetUnit, Reservation};
 pub use caller::{BadPrincipal, Caller, Channel, Principal};

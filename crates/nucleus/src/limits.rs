@@ -14,6 +14,18 @@ pub const APPROVAL_WAIT: Duration = Duration::from_secs(30);
 pub const MAX_SETTLED_APPROVALS: usize = 64;
 /// Refused requests remembered, so that asking again does not ask the human again.
 pub const MAX_REMEMBERED_REFUSALS: usize = 256;
+/// New questions to a human in each window of a task; duplicates and what a rule answers do not count.
+pub const MAX_APPROVAL_QUESTIONS: usize = 30;
+/// Length of that window.
+pub const APPROVAL_QUESTION_WINDOW: Duration = Duration::from_secs(300);
+/// Rules for similar calls in force at a time.
+pub const MAX_APPROVAL_RULES: usize = 16;
+/// Shortest reason for breaking the glass, in characters.
+pub const MIN_BREAK_GLASS_REASON_CHARS: usize = 8;
+/// How far the time of a webhook's answer may be from now, in seconds.
+pub const MAX_ANSWER_SKEW_S: u64 = 300;
+/// Shortest key of a webhook, in bytes.
+pub const MIN_WEBHOOK_KEY_BYTES: usize = 32;
 /// Longest reason of a human, in characters.
 pub const MAX_REASON_CHARS: usize = 500;
 

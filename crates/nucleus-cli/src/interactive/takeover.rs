@@ -208,6 +208,9 @@ mod tests {
             rendering: String::new(),
             digest: String::new(),
             expires_in_s: 300,
+            principal: String::new(),
+            target: String::new(),
+            nonce: String::new(),
         }
     }
 

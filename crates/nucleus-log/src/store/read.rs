@@ -1,6 +1,6 @@
 //! Reads the entries of a log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use crate::key::VerifyKeys;
 use crate::limits::MAX_LINE_BYTES;
 use crate::line::Line;
 use crate::report::Verdict;
+use crate::store::clock::parse_rfc3339;
 use crate::store::inspect::{VerifyError, VerifyOptions, verify};
 use crate::store::layout::Layout;
 
@@ -132,10 +133,10 @@ impl Iterator for Entries {
     }
 }
 
-/// Why the used nonces of a log cannot be told. Whoever gets this must treat every grant as used.
+/// Why the approvals of a log cannot be told. Whoever gets this must treat every grant as used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum NonceError {
+pub enum HistoryError {
     /// The log cannot be verified.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -147,27 +148,76 @@ pub enum NonceError {
     Read(#[from] ReadError),
 }
 
-/// The nonces of all grants that a log records as consumed: those of its intents.
+/// What a log says of approvals.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApprovalHistory {
+    /// Nonces of all grants that were consumed: those of the intents.
+    pub used_nonces: BTreeSet<String>,
+    /// Requests by id, each as its last entry leaves it.
+    pub requests: BTreeMap<String, ApprovalRecord>,
+    /// The latest time any entry bears, in milliseconds since 1970: no clock of a later process may be behind it.
+    pub latest_ms: u64,
+}
+
+/// One request as a log leaves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApprovalRecord {
+    /// Operation that needed approval.
+    pub operation: String,
+    /// What it acts on.
+    pub target: String,
+    /// `pending`, `granted`, `used`, `refused`, `expired`, `withdrawn`.
+    pub state: String,
+    /// Digest of the canonical request, hex.
+    pub digest: String,
+    /// The human's words, when refused.
+    pub reason: Option<String>,
+}
+
+/// The approvals of a log.
 ///
 /// The log is verified first. An unfinished last record holds no intent that was ever acted on.
 ///
 /// # Errors
-/// [`NonceError`]
-pub fn used_nonces(path: &Path, keys: &VerifyKeys) -> Result<BTreeSet<String>, NonceError> {
+/// [`HistoryError`]
+pub fn approval_history(path: &Path, keys: &VerifyKeys) -> Result<ApprovalHistory, HistoryError> {
     let report = verify(path, keys, &VerifyOptions::default())?;
     match report.verdict {
         Verdict::Ok | Verdict::OkWithoutMacKey | Verdict::TornTail => {}
-        Verdict::Empty => return Ok(BTreeSet::new()),
-        verdict => return Err(NonceError::Untrusted(verdict)),
+        Verdict::Empty => return Ok(ApprovalHistory::default()),
+        verdict => return Err(HistoryError::Untrusted(verdict)),
     }
-    let mut nonces = BTreeSet::new();
+    let mut history = ApprovalHistory::default();
     let count = usize::try_from(report.entries).unwrap_or(usize::MAX);
     for entry in entries(path)?.take(count) {
-        let members = entry?.members();
+        history.add(&entry?);
+    }
+    Ok(history)
+}
+
+impl ApprovalHistory {
+    fn add(&mut self, entry: &Entry) {
+        let time_ms = parse_rfc3339(&entry.timestamp).and_then(|ms| u64::try_from(ms).ok());
+        self.latest_ms = self.latest_ms.max(time_ms.unwrap_or(0));
+        let members = entry.members();
         let text = |name: &str| members.get(name).and_then(|value| value.as_str());
+        let owned = |name: &str| text(name).unwrap_or_default().to_owned();
         if let (Some("intent"), Some(nonce)) = (text("phase"), text("grant_nonce")) {
-            nonces.insert(nonce.to_owned());
+            self.used_nonces.insert(nonce.to_owned());
+            if let Some(request) = text("approval_id").and_then(|id| self.requests.get_mut(id)) {
+                request.state = "used".to_owned();
+            }
+        }
+        if let (Some("approval"), Some(id)) = (text("type"), text("approval_id")) {
+            let detail = members.get("detail").and_then(|detail| detail.get("reason"));
+            let record = ApprovalRecord {
+                operation: owned("tool"),
+                target: owned("target"),
+                state: owned("result"),
+                digest: owned("args_digest"),
+                reason: detail.and_then(|reason| reason.as_str()).map(str::to_owned),
+            };
+            self.requests.insert(id.to_owned(), record);
         }
     }
-    Ok(nonces)
 }

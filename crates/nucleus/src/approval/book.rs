@@ -1,31 +1,33 @@
 //! The state of every approval request of a task: one machine, whatever channel a decision comes through.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod inner;
+mod rules;
+mod state;
+
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nucleus_log::{Durability, Event, Phase};
+use nucleus_log::Durability;
+use nucleus_wire::approvals::RequestView;
 use nucleus_wire::control::{ApprovalMode, ApprovalView};
 use nucleus_wire::display::escape_short;
 
+use self::inner::{Detail, Inner};
+use self::state::{Cover, Entry, State};
 use super::canonical::ApprovalRequest;
-use super::grant::{ApprovalKey, Claims, GrantError, Nonce, Token, random};
+use super::grant::{GrantError, Nonce, Token};
 use super::setup::ApprovalSetup;
-use super::state::{ApprovalState, DecideError, SettledAs};
+use super::state::{Answer, ApprovalState, DecideError, SettledAs};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
-use crate::limits::{
-    MAX_APPROVAL_WAITERS, MAX_PENDING_APPROVALS, MAX_REASON_CHARS, MAX_REMEMBERED_REFUSALS,
-    MAX_SETTLED_APPROVALS,
-};
-use crate::port::{Approver, Clock};
+use crate::limits::{MAX_APPROVAL_WAITERS, MAX_REASON_CHARS};
+use crate::port::Clock;
 use crate::recorder::Recorder;
 use crate::refusal::Unexpected;
 
-/// Characters of a request id: easy to type, hard to confuse.
-const ID_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-const ID_LEN: usize = 4;
+pub use self::rules::AnswerRefused;
+
 /// How often a waiting call looks whether its client took it back.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
 
@@ -34,10 +36,14 @@ const CANCEL_POLL: Duration = Duration::from_millis(50);
 pub(crate) enum Submitted {
     /// A human is asked, or was already being asked the same.
     Pending { id: String },
+    /// A rule a human made, or the break-glass window, answered: the grant waits to be used.
+    Granted,
     /// The human refused exactly this before.
     Refused { id: String, reason: Option<String> },
-    /// Too many requests wait.
+    /// Too many requests wait, or too many were asked lately.
     Full,
+    /// Nobody can be asked.
+    Nobody,
 }
 
 /// A grant that fits a request and is about to be used. Not `Clone`.
@@ -62,36 +68,6 @@ pub struct ApprovalBook {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    mode: ApprovalMode,
-    key: ApprovalKey,
-    approver: Option<Arc<dyn Approver>>,
-    ttl: Duration,
-    wait: Duration,
-    task: Digest,
-    recorder: Recorder,
-    clock: Arc<dyn Clock>,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    entries: BTreeMap<String, Entry>,
-    settled: VecDeque<String>,
-    used: BTreeSet<Nonce>,
-    refused: VecDeque<(Digest, String, Option<String>)>,
-    waiters: usize,
-}
-
-struct Entry {
-    request: ApprovalRequest,
-    state: SettledAs,
-    token: Option<Token>,
-    waiters: usize,
-    expires_ns: u64,
-}
-
 impl ApprovalBook {
     pub(crate) fn new(
         setup: ApprovalSetup,
@@ -99,7 +75,8 @@ impl ApprovalBook {
         recorder: Recorder,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let ApprovalSetup { mode, key, approver, used, ttl, wait } = setup;
+        let ApprovalSetup { mode, key, approver, past, break_glass, webhook, ttl, wait } = setup;
+        let began = (clock.wall_ms().max(past.latest_ms), clock.monotonic_ns());
         Self {
             inner: Arc::new(Inner {
                 mode,
@@ -107,10 +84,14 @@ impl ApprovalBook {
                 approver,
                 ttl,
                 wait,
+                session: task.to_owned(),
                 task: Digest::of(task.as_bytes()),
                 recorder,
                 clock,
-                state: Mutex::new(State { used, ..State::default() }),
+                began,
+                break_glass,
+                webhook,
+                state: Mutex::new(State::after(past)),
                 changed: Condvar::new(),
             }),
         }
@@ -122,35 +103,49 @@ impl ApprovalBook {
         self.inner.mode
     }
 
-    /// The human's answer. The first terminal decision stands; a late one is refused.
+    /// The human's answer. The first terminal decision stands; a late one is refused. Gives the id of the rule that was
+    /// made with it, if any.
     ///
     /// # Errors
     /// [`DecideError`]; the request is then as it was.
-    pub fn decide(&self, id: &str, approve: bool, reason: Option<&str>) -> Result<(), DecideError> {
+    pub fn decide(&self, id: &str, answer: Answer) -> Result<Option<String>, DecideError> {
         self.expire_due();
         let inner = &*self.inner;
         let mut state = inner.lock();
-        let entry = state.entries.get_mut(id).ok_or(DecideError::Unknown)?;
+        let Some(entry) = state.entries.get(id) else {
+            let gone = state.gone.get(id).cloned();
+            return Err(gone.map_or(DecideError::Unknown, DecideError::Settled));
+        };
         if entry.state != SettledAs::Pending {
             return Err(DecideError::Settled(entry.state.clone()));
         }
-        let reason = reason.map(|reason| escape_short(reason, MAX_REASON_CHARS));
+        let request = entry.request.clone();
+        let Answer { approve, reason, similar, via } = answer;
+        let reason = reason.map(|reason| escape_short(&reason, MAX_REASON_CHARS));
         let next = if approve { SettledAs::Granted } else { SettledAs::Refused { reason } };
-        let token = if approve { Some(inner.mint(&entry.request)?) } else { None };
+        let token = if approve { Some(inner.mint(&request)?) } else { None };
+        let rule = match similar.filter(|_| approve) {
+            Some(similar) => Some(inner.make_rule(&state, &request, &similar)?),
+            None => None,
+        };
         // Under the lock, so that no call can use a grant that is not in the log.
-        inner.record(id, &entry.request, &next, Durability::Durable)?;
-        entry.token = token;
-        entry.state = next.clone();
-        entry.expires_ns = inner.deadline_ns();
+        let detail = Detail::from_iter([("via".to_owned(), via.into())]);
+        inner.record(id, &request, &next, &detail, Durability::Durable)?;
+        let rule_id = rule.as_ref().map(|rule| rule.id.clone());
+        state.rules.extend(rule);
+        if let Some(entry) = state.entries.get_mut(id) {
+            entry.token = token;
+            entry.state = next.clone();
+            entry.expires_ns = inner.deadline_ns();
+        }
         if let SettledAs::Refused { reason } = next.clone() {
-            let digest = entry.request.digest;
-            state.remember_refusal(digest, id, reason);
+            state.remember_refusal(request.digest, id, reason);
             state.settle(id);
         }
         drop(state);
         inner.changed.notify_all();
         inner.tell_settled(id, next.word());
-        Ok(())
+        Ok(rule_id)
     }
 
     /// Ends every request whose time is over. Called before each look at the book; a task with a human at the terminal
@@ -168,6 +163,7 @@ impl ApprovalBook {
         for id in &due {
             state.close(inner, id, SettledAs::Expired);
         }
+        inner.drop_spent(&mut state);
         drop(state);
         inner.announce(&due, "expired");
     }
@@ -198,6 +194,16 @@ impl ApprovalBook {
         pending.map(|(id, entry)| self.inner.view(id, entry)).collect()
     }
 
+    /// Every request that is remembered, in the order they were made.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RequestView> {
+        self.expire_due();
+        let state = self.inner.lock();
+        let mut entries: Vec<_> = state.entries.iter().collect();
+        entries.sort_by_key(|(_, entry)| entry.number);
+        entries.into_iter().map(|(id, entry)| self.inner.request_view(id, entry)).collect()
+    }
+
     /// Where requests stand: the one with this id, or all that are remembered.
     #[must_use]
     pub fn states(&self, id: Option<&str>) -> Vec<ApprovalState> {
@@ -209,42 +215,43 @@ impl ApprovalBook {
                 id: id.clone(),
                 operation: entry.request.operation,
                 state: entry.state.clone(),
-                expires_in_s: if entry.is_open() { self.inner.seconds_left(entry) } else { 0 },
+                expires_in_s: if entry.is_open() {
+                    self.inner.seconds_until(entry.expires_ns)
+                } else {
+                    0
+                },
             })
             .collect()
     }
 
-    /// Asks a human, unless the same is being asked or was refused.
+    /// Asks a human, unless the same is being asked, was refused, or is answered by what a human said before.
     pub(crate) fn submit(&self, request: ApprovalRequest) -> Result<Submitted, Unexpected> {
         self.expire_due();
         let inner = &*self.inner;
         let mut state = inner.lock();
-        if let Some((id, _)) = state
-            .entries
-            .iter()
-            .find(|(_, entry)| entry.is_open() && entry.request.digest == request.digest)
-        {
-            return Ok(Submitted::Pending { id: id.clone() });
+        if let Some((id, entry)) = state.duplicate(request.digest) {
+            return Ok(match entry.state {
+                SettledAs::Granted => Submitted::Granted,
+                _ => Submitted::Pending { id: id.clone() },
+            });
         }
-        if let Some((_, id, reason)) =
-            state.refused.iter().find(|(digest, ..)| *digest == request.digest)
-        {
-            return Ok(Submitted::Refused { id: id.clone(), reason: reason.clone() });
+        if let Some((id, reason)) = state.refusal(request.digest) {
+            return Ok(Submitted::Refused { id, reason });
         }
-        let pending =
-            state.entries.values().filter(|entry| entry.state == SettledAs::Pending).count();
-        if pending >= MAX_PENDING_APPROVALS {
+        let now_ns = inner.now_ns();
+        if let Some(cover) = state.cover(&request, now_ns) {
+            return inner.grant_covered(&mut state, request, cover);
+        }
+        if inner.mode == ApprovalMode::None {
+            return Ok(Submitted::Nobody);
+        }
+        if state.is_flooded(now_ns) {
             return Ok(Submitted::Full);
         }
         let id = state.new_id()?;
-        inner.record(&id, &request, &SettledAs::Pending, Durability::Written)?;
-        let entry = Entry {
-            request,
-            state: SettledAs::Pending,
-            token: None,
-            waiters: 0,
-            expires_ns: inner.deadline_ns(),
-        };
+        inner.record(&id, &request, &SettledAs::Pending, &Detail::new(), Durability::Written)?;
+        state.count_question(now_ns);
+        let entry = inner.entry(&mut state, request, SettledAs::Pending, None)?;
         let view = inner.view(&id, &entry);
         state.entries.insert(id.clone(), entry);
         drop(state);
@@ -333,162 +340,51 @@ impl ApprovalBook {
     }
 }
 
+impl Inner {
+    fn entry(
+        &self,
+        state: &mut State,
+        request: ApprovalRequest,
+        settled: SettledAs,
+        token: Option<Token>,
+    ) -> Result<Entry, Unexpected> {
+        let (expires_ns, nonce, number) =
+            (self.deadline_ns(), Nonce::random()?, state.next_number());
+        Ok(Entry { request, state: settled, token, waiters: 0, expires_ns, nonce, number })
+    }
+
+    /// A grant of its own for what a rule or the window covers: minted and recorded like a human's yes.
+    fn grant_covered(
+        &self,
+        state: &mut State,
+        request: ApprovalRequest,
+        cover: Cover,
+    ) -> Result<Submitted, Unexpected> {
+        let id = state.new_id()?;
+        let token = self.mint(&request)?;
+        let (name, by) = match &cover {
+            Cover::Rule(_, rule) => ("by_rule", rule),
+            Cover::Window(window, reason) => {
+                self.record_window_use(window, reason, &id)?;
+                ("break_glass", window)
+            }
+        };
+        let detail = Detail::from_iter([(name.to_owned(), by.as_str().into())]);
+        self.record(&id, &request, &SettledAs::Granted, &detail, Durability::Durable)?;
+        if let Cover::Rule(place, _) = cover
+            && let Some(rule) = state.rules.get_mut(place)
+        {
+            rule.left = rule.left.saturating_sub(1);
+        }
+        let entry = self.entry(state, request, SettledAs::Granted, Some(token))?;
+        state.entries.insert(id, entry);
+        Ok(Submitted::Granted)
+    }
+}
+
 impl fmt::Debug for ApprovalBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApprovalBook").field("mode", &self.inner.mode).finish_non_exhaustive()
-    }
-}
-
-impl Entry {
-    /// Waits for a human or for its use.
-    fn is_open(&self) -> bool {
-        matches!(self.state, SettledAs::Pending | SettledAs::Granted)
-    }
-}
-
-impl State {
-    fn new_id(&self) -> Result<String, Unexpected> {
-        loop {
-            let mut bytes = [0_u8; ID_LEN];
-            random(&mut bytes)?;
-            let id: String = bytes
-                .iter()
-                .filter_map(|byte| ID_ALPHABET.get(usize::from(byte % 32)))
-                .map(|byte| char::from(*byte))
-                .collect();
-            if !self.entries.contains_key(&id) {
-                return Ok(id);
-            }
-        }
-    }
-
-    /// Moves a request into the bounded history.
-    fn settle(&mut self, id: &str) {
-        self.settled.push_back(id.to_owned());
-        while self.settled.len() > MAX_SETTLED_APPROVALS {
-            if let Some(oldest) = self.settled.pop_front() {
-                self.entries.remove(&oldest);
-            }
-        }
-    }
-
-    fn remember_refusal(&mut self, digest: Digest, id: &str, reason: Option<String>) {
-        self.refused.push_back((digest, id.to_owned(), reason));
-        while self.refused.len() > MAX_REMEMBERED_REFUSALS {
-            self.refused.pop_front();
-        }
-    }
-
-    /// Ends an open request without a human's decision. That it is not granted needs no durable entry.
-    fn close(&mut self, inner: &Inner, id: &str, state: SettledAs) {
-        let Some(entry) = self.entries.get_mut(id) else { return };
-        entry.state = state;
-        entry.token = None;
-        // A log that takes nothing denies every later call anyway.
-        let _ = inner.record(id, &entry.request, &entry.state, Durability::Written);
-        self.settle(id);
-    }
-}
-
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn deadline_ns(&self) -> u64 {
-        let ttl = u64::try_from(self.ttl.as_nanos()).unwrap_or(u64::MAX);
-        self.clock.monotonic_ns().saturating_add(ttl)
-    }
-
-    fn seconds_left(&self, entry: &Entry) -> u64 {
-        entry.expires_ns.saturating_sub(self.clock.monotonic_ns()) / 1_000_000_000
-    }
-
-    fn view(&self, id: &str, entry: &Entry) -> ApprovalView {
-        ApprovalView {
-            id: id.to_owned(),
-            operation: entry.request.operation.to_owned(),
-            rule: entry.request.rule.to_owned(),
-            rendering: entry.request.rendering.clone(),
-            digest: entry.request.digest.hex(),
-            expires_in_s: self.seconds_left(entry),
-        }
-    }
-
-    fn mint(&self, request: &ApprovalRequest) -> Result<Token, Unexpected> {
-        let ttl_ms = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
-        Ok(self.key.mint(&Claims {
-            request: request.digest,
-            task: self.task,
-            policy: request.policy,
-            expires_ms: self.clock.wall_ms().saturating_add(ttl_ms),
-            nonce: Nonce::random()?,
-        }))
-    }
-
-    fn verify(
-        &self,
-        token: &Token,
-        request: Digest,
-        policy: Digest,
-        used: &BTreeSet<Nonce>,
-    ) -> Result<Claims, GrantError> {
-        let claims = self.key.verify(token)?;
-        if claims.request != request {
-            return Err(GrantError::OtherRequest);
-        }
-        if claims.task != self.task {
-            return Err(GrantError::OtherTask);
-        }
-        if claims.policy != policy {
-            return Err(GrantError::OtherPolicy);
-        }
-        if self.clock.wall_ms() >= claims.expires_ms {
-            return Err(GrantError::Expired);
-        }
-        if used.contains(&claims.nonce) {
-            return Err(GrantError::Used);
-        }
-        Ok(claims)
-    }
-
-    fn record(
-        &self,
-        id: &str,
-        request: &ApprovalRequest,
-        state: &SettledAs,
-        durability: Durability,
-    ) -> Result<(), Unexpected> {
-        let mut event: Event = self.recorder.event("approval");
-        event.phase = Phase::Decision;
-        event.tool = Some(request.operation.to_owned());
-        event.target = Some(request.target.clone());
-        event.result = Some(state.word().to_owned());
-        event.principal = Some(request.principal.as_str().to_owned());
-        event.rule = Some(request.rule.to_owned());
-        event.policy_digest = Some(request.policy.hex());
-        event.approval_id = Some(id.to_owned());
-        event.args_digest = Some(request.digest.hex());
-        if let SettledAs::Refused { reason: Some(reason) } = state {
-            event.detail.insert("reason".to_owned(), reason.as_str().into());
-        }
-        self.recorder.append(&event, durability).map(|_| ())
-    }
-
-    fn announce(&self, ids: &[String], outcome: &'static str) {
-        if ids.is_empty() {
-            return;
-        }
-        self.changed.notify_all();
-        for id in ids {
-            self.tell_settled(id, outcome);
-        }
-    }
-
-    fn tell_settled(&self, id: &str, outcome: &'static str) {
-        if let Some(approver) = &self.approver {
-            approver.settled(id, outcome);
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::operand::Operands;
 use super::render;
+use super::similar::Shape;
 use crate::caller::Principal;
 use crate::digest::Digest;
 use crate::refusal::Unexpected;
@@ -40,6 +41,8 @@ pub(crate) struct ApprovalRequest {
     pub(crate) rule: &'static str,
     pub(crate) target: String,
     pub(crate) rendering: String,
+    /// What a rule for similar calls looks at.
+    pub(crate) shape: Shape,
 }
 
 /// The canonical form: one JSON object, members in this order, no whitespace.
@@ -81,6 +84,7 @@ impl ApprovalRequest {
             rule: subject.rule,
             target: subject.target.to_owned(),
             rendering: render::rendering(subject, operands),
+            shape: Shape::of(subject.call, subject.argv, operands),
         })
     }
 }

@@ -1,13 +1,15 @@
 //! How a task asks humans.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nucleus_wire::control::ApprovalMode;
 
-use super::grant::{ApprovalKey, Nonce};
+use super::glass::BreakGlassKey;
+use super::grant::ApprovalKey;
+use super::past::Past;
+use super::webhook::WebhookKey;
 use crate::limits::{APPROVAL_TTL, APPROVAL_WAIT};
 use crate::port::Approver;
 use crate::refusal::Unexpected;
@@ -20,8 +22,12 @@ pub struct ApprovalSetup {
     pub key: ApprovalKey,
     /// Who is told.
     pub approver: Option<Arc<dyn Approver>>,
-    /// Nonces of grants that this task's log shows as consumed.
-    pub used: BTreeSet<Nonce>,
+    /// What the log of this task says of earlier processes of it.
+    pub past: Past,
+    /// Public half of the user's break-glass key; without it the glass cannot be broken.
+    pub break_glass: Option<BreakGlassKey>,
+    /// Key that answers from a webhook are proved with; without it none is taken.
+    pub webhook: Option<Arc<WebhookKey>>,
     /// How long a request waits for a human, and a grant for its use.
     pub ttl: Duration,
     /// How long a call waits for a human before it is answered with the request's id.
@@ -38,18 +44,20 @@ impl ApprovalSetup {
             mode: ApprovalMode::None,
             key: ApprovalKey::generate()?,
             approver: None,
-            used: BTreeSet::new(),
+            past: Past::default(),
+            break_glass: None,
+            webhook: None,
             ttl: APPROVAL_TTL,
             wait: APPROVAL_WAIT,
         })
     }
 
-    /// A human answers through `approver`'s channel.
+    /// `approver` is told, and a human answers.
     ///
     /// # Errors
     /// When the host gives no random numbers.
-    pub fn terminal(approver: Arc<dyn Approver>) -> Result<Self, Unexpected> {
-        Ok(Self { mode: ApprovalMode::Terminal, approver: Some(approver), ..Self::none()? })
+    pub fn asking(mode: ApprovalMode, approver: Arc<dyn Approver>) -> Result<Self, Unexpected> {
+        Ok(Self { mode, approver: Some(approver), ..Self::none()? })
     }
 }
 

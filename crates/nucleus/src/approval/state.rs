@@ -1,6 +1,38 @@
 //! Where requests stand, as others see it.
 
+use nucleus_wire::approvals::Similar;
+
+use super::similar::RuleError;
 use crate::refusal::Unexpected;
+
+/// A human's answer to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub(crate) approve: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) similar: Option<Similar>,
+    pub(crate) via: &'static str,
+}
+
+impl Answer {
+    /// Yes, once. `via` names the channel for the log: `terminal`, `socket`, `webhook`.
+    #[must_use]
+    pub fn approve(via: &'static str) -> Self {
+        Self { approve: true, reason: None, similar: None, via }
+    }
+
+    /// Yes, and to similar calls too.
+    #[must_use]
+    pub fn approve_similar(via: &'static str, similar: Similar) -> Self {
+        Self { similar: Some(similar), ..Self::approve(via) }
+    }
+
+    /// No, with words for the agent or without.
+    #[must_use]
+    pub fn refuse(via: &'static str, reason: Option<String>) -> Self {
+        Self { approve: false, reason, similar: None, via }
+    }
+}
 
 /// Where a request stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +92,9 @@ pub enum DecideError {
     /// It is decided, expired or withdrawn already; the first terminal decision stands.
     #[error("the request is already {}", .0.word())]
     Settled(SettledAs),
+    /// The rule asked for cannot be made, so nothing was decided.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
     /// The decision could not be recorded, so it does not hold.
     #[error("the decision could not be recorded")]
     Unexpected(#[from] Unexpected),

@@ -29,7 +29,10 @@ pub struct Acted {
 impl Recorded {
     /// Does the effect: within its deadline, with bounded output, until `cancel` is set.
     pub fn act(self, executor: &Executor, cancel: &Cancel, progress: &dyn Progress) -> Acted {
-        let Self { call, permit, open } = self;
+        if let Err(refusal) = self.unchanged(executor) {
+            return self.refuse(refusal);
+        }
+        let Self { call, permit, open, .. } = self;
         if cancel.is_cancelled() {
             return Acted { call, open, outcome: Err(ToolError::Cancelled) };
         }
@@ -53,6 +56,14 @@ impl Recorded {
         let outcome = catch_unwind(AssertUnwindSafe(|| tools::perform(warrant, &context)))
             .unwrap_or_else(|_| Err(ToolError::Refused(fail_closed(&Unexpected::Panicked))));
         Acted { call, open, outcome }
+    }
+}
+
+impl Recorded {
+    /// The call ends here: its effect must not begin.
+    pub(crate) fn refuse(self, refusal: Refusal) -> Acted {
+        let Self { call, open, .. } = self;
+        Acted { call, open, outcome: Err(ToolError::Refused(refusal)) }
     }
 }
 

@@ -3,7 +3,7 @@ use lattice_guard::{BudgetView, Decision, Label, MicroUsd, Obligation, Permit, T
 use super::deny::Denied;
 use super::identify::{Identified, Subject};
 use super::park::Parked;
-use crate::approval::Presented;
+use crate::approval::{Operands, Presented};
 use crate::digest::Digest;
 use crate::executor::Executor;
 use crate::refusal::Refusal;
@@ -42,6 +42,8 @@ pub(super) enum Clearance {
 pub(super) struct GrantUse {
     pub(super) presented: Presented,
     pub(super) request: Digest,
+    /// The files the request was pinned to.
+    pub(super) operands: Box<Operands>,
 }
 
 impl Identified {

@@ -1,5 +1,5 @@
 use lattice_guard::{Decision, Obligation, decide_with_grant};
-use nucleus_wire::control::{ApprovalMode, FeedEvent, FeedStatus};
+use nucleus_wire::control::{FeedEvent, FeedStatus};
 
 use super::decide::{Clearance, GrantUse, Permitted, budget_view};
 use super::deny::Denied;
@@ -48,7 +48,8 @@ impl Parked {
             };
             let digest = request.digest;
             if let Some(presented) = book.present(digest, executor.policy_digest()) {
-                let grant = GrantUse { presented, request: digest };
+                let operands = Box::new(request.shape.operands);
+                let grant = GrantUse { presented, request: digest, operands };
                 match self.redeem(executor, grant) {
                     Redeemed::Permitted(permitted) => return Asked::Granted(permitted),
                     Redeemed::Denied(denied) => return Asked::NotGranted(denied),
@@ -58,11 +59,10 @@ impl Parked {
                     }
                 }
             }
-            if book.mode() == ApprovalMode::None {
-                return Asked::NotGranted(self.nobody());
-            }
             let id = match book.submit(request) {
                 Ok(Submitted::Pending { id }) => id,
+                Ok(Submitted::Granted) => continue,
+                Ok(Submitted::Nobody) => return Asked::NotGranted(self.nobody()),
                 Ok(Submitted::Refused { id, reason }) => {
                     return Asked::NotGranted(self.refused(&id, reason.as_deref()));
                 }

@@ -5,7 +5,7 @@ use super::decide::{Clearance, GrantUse};
 use super::deny::Denied;
 use super::identify::{Identified, changes_something};
 use super::reserve::Reserved;
-use crate::approval::Consumed;
+use crate::approval::{Consumed, Operands};
 use crate::executor::Executor;
 use crate::open::Open;
 use crate::refusal::Refusal;
@@ -18,6 +18,15 @@ pub struct Recorded {
     pub(super) call: ToolCall,
     pub(super) permit: Option<Box<Permit>>,
     pub(super) open: Open,
+    /// What a human's grant is bound to.
+    pinned: Option<Pinned>,
+}
+
+/// Words and files of a granted call, as the human was shown them.
+#[derive(Debug)]
+struct Pinned {
+    argv: Vec<String>,
+    operands: Box<Operands>,
 }
 
 /// Why nothing was recorded.
@@ -58,14 +67,14 @@ impl Reserved {
                 (Some(permit), consumed)
             }
         };
-        let Identified { number, call, record, .. } = identified;
+        let Identified { number, call, argv, record, .. } = identified;
         let mut event = record.event(sandbox.recorder(), Phase::Intent);
         event.decision = Some("allow".to_owned());
         event.rule = permit
             .as_deref()
             .and_then(Permit::granted)
             .map(|obligation| obligation.code().to_owned());
-        if let Some(Consumed { id, nonce }) = &grant {
+        if let Some((Consumed { id, nonce }, _)) = &grant {
             event.approval_id = Some(id.clone());
             event.grant_nonce = Some(nonce.hex());
         }
@@ -75,21 +84,43 @@ impl Reserved {
             return Err(NotRecorded::Denied(Denied::failed(number, record, &error)));
         }
         let open = Open::new(sandbox, reservation, record, number, grant.is_some());
-        Ok(Recorded { call, permit, open })
+        let pinned = grant.map(|(_, operands)| Pinned { argv, operands });
+        Ok(Recorded { call, permit, open, pinned })
     }
 }
 
 impl Recorded {
+    /// Looks once more at the files a grant is bound to, right before the effect.
+    ///
+    /// # Errors
+    /// One of them is not what the human was shown, or cannot be looked at any more.
+    pub(crate) fn unchanged(&self, executor: &Executor) -> Result<(), Refusal> {
+        let Some(pinned) = &self.pinned else { return Ok(()) };
+        let inner = &*executor.sandbox().inner;
+        let argv = (!pinned.argv.is_empty()).then_some(pinned.argv.as_slice());
+        match Operands::of(&self.call, argv, &inner.workspace, inner.runner.as_ref()) {
+            Ok(now) if now == *pinned.operands => Ok(()),
+            Ok(_) | Err(_) => {
+                let text = "Refused: a file of this call changed after it was approved. Make the call again to ask for a new approval.";
+                Err(Refusal::new("deny.approval.changed", "approval", text))
+            }
+        }
+    }
+
     /// For an effect that is done elsewhere.
     pub(crate) fn into_open(self) -> Open {
         self.open
     }
 }
 
-fn consume(executor: &Executor, grant: GrantUse) -> Result<Consumed, Refusal> {
+fn consume(executor: &Executor, grant: GrantUse) -> Result<(Consumed, Box<Operands>), Refusal> {
     let book = executor.sandbox().approvals();
-    book.consume(grant.presented, grant.request, executor.policy_digest()).map_err(|error| {
-        let text = format!("Refused: {error}. Make the call again to ask for a new approval.");
-        Refusal::new("deny.approval.used", "approval", text)
-    })
+    let GrantUse { presented, request, operands } = grant;
+    match book.consume(presented, request, executor.policy_digest()) {
+        Ok(consumed) => Ok((consumed, operands)),
+        Err(error) => {
+            let text = format!("Refused: {error}. Make the call again to ask for a new approval.");
+            Err(Refusal::new("deny.approval.used", "approval", text))
+        }
+    }
 }

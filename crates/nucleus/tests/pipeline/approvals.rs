@@ -3,7 +3,7 @@ use std::thread;
 use std::time::Duration;
 
 use lattice_guard::Permissions;
-use nucleus::{Cancel, Ending, Executor, ExecutorError, NoProgress};
+use nucleus::{Answer, Cancel, Ending, Executor, ExecutorError, NoProgress};
 use nucleus_wire::control::ApprovalMode;
 use serde_json::json;
 
@@ -94,7 +94,11 @@ fn a_no_is_an_answer_and_is_not_asked_again() {
     let call = json!({"command": "git push"});
     let _ = world.call("run", call.clone());
     let id = world.asked.last();
-    world.sandbox.approvals().decide(&id, false, Some("not to main")).unwrap();
+    world
+        .sandbox
+        .approvals()
+        .decide(&id, Answer::refuse("terminal", Some("not to main".to_owned())))
+        .unwrap();
     for _ in 0..2 {
         let refused = world.call("run", call.clone());
         let Ending::Denied(refusal) = &refused.ending else { panic!("{refused:?}") };
@@ -182,7 +186,10 @@ fn time_takes_requests_and_grants_away() {
     assert_ne!(second, first);
     assert_eq!(world.runner.count(), 0);
     world.clock.passed_ms.fetch_add(300_000, Ordering::SeqCst);
-    assert!(world.sandbox.approvals().decide(&second, true, None).is_err(), "too late");
+    assert!(
+        world.sandbox.approvals().decide(&second, Answer::approve("terminal")).is_err(),
+        "too late"
+    );
     // Setting the wall clock back revives nothing.
     world.clock.wall_offset_ms.store(600_000, Ordering::SeqCst);
     assert_ne!(pending(&world.call("run", call).ending), second);

@@ -11,9 +11,9 @@ use lattice_guard::{
     Classifier, Envelope, GateMode, Hosts, Label, Level, Levels, Operation, Permissions, PodContext,
 };
 use nucleus::{
-    Amount, ApprovalKey, ApprovalSetup, Approver, AtomicBudget, Caller, Cancel, Channel, Clock,
-    Executor, Exit, Feed, NoProgress, Principal, Program, Recorder, RunSpec, Runner, RunnerError,
-    Running, Sandbox, SandboxParts, ToolResult, Workspace,
+    Amount, Answer, ApprovalKey, ApprovalSetup, Approver, AtomicBudget, Caller, Cancel, Channel,
+    Clock, Executor, Exit, Feed, NoProgress, Principal, Program, Recorder, RunSpec, Runner,
+    RunnerError, Running, Sandbox, SandboxParts, ToolResult, Workspace,
 };
 use nucleus_log::{
     AppendFile, CheckpointKey, Disk, HostDisk, Keys, MacMaster, Options, Origin, Ports, Writer,
@@ -125,7 +125,9 @@ impl World {
                 mode: setting.approvals,
                 key: ApprovalKey::generate().unwrap(),
                 approver: Some(approver),
-                used: std::collections::BTreeSet::new(),
+                past: nucleus::Past::default(),
+                break_glass: None,
+                webhook: None,
                 ttl: Duration::from_secs(300),
                 wait: setting.wait,
             },
@@ -182,7 +184,9 @@ impl World {
     /// Answers the one request that waits.
     pub(crate) fn answer(&self, approve: bool) -> String {
         let id = self.asked.last();
-        self.sandbox.approvals().decide(&id, approve, None).unwrap();
+        let answer =
+            if approve { Answer::approve("terminal") } else { Answer::refuse("terminal", None) };
+        self.sandbox.approvals().decide(&id, answer).unwrap();
         id
     }
 

@@ -1,27 +1,42 @@
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use nucleus_log::{CheckpointKey, Keys, MacMaster, Origin, Writer};
 use nucleus_wire::control::{ApprovalMode, ApprovalView};
+use nucleus_wire::tool::ToolName;
 
-use super::{ApprovalBook, ApprovalSetup, DecideError, SettledAs, Submitted};
+mod answers;
+mod replay;
+mod rules;
+
+use super::{Answer, ApprovalBook, ApprovalSetup, DecideError, SettledAs, Submitted};
 use crate::approval::canonical::ApprovalRequest;
-use crate::approval::grant::{ApprovalKey, GrantError, Nonce};
+use crate::approval::glass::BreakGlassKey;
+use crate::approval::grant::{ApprovalKey, GrantError};
+use crate::approval::operand::Operands;
+use crate::approval::past::Past;
+use crate::approval::similar::{CommandShape, Shape};
+use crate::approval::webhook::WebhookKey;
 use crate::caller::Principal;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
+use crate::limits::{APPROVAL_QUESTION_WINDOW, MAX_APPROVAL_QUESTIONS};
 use crate::port::{Approver, Clock};
 use crate::recorder::Recorder;
 
+/// In the year 2100: no log written by this test is later.
+const START_MS: u64 = 4_102_444_800_000;
+
+/// Time that passes, and how far the wall clock has been set back.
 #[derive(Default)]
-struct ManualClock(AtomicU64);
+struct ManualClock(AtomicU64, AtomicU64);
 
 impl Clock for ManualClock {
     fn wall_ms(&self) -> u64 {
-        1_000_000 + self.0.load(Ordering::SeqCst)
+        START_MS + self.0.load(Ordering::SeqCst) - self.1.load(Ordering::SeqCst)
     }
     fn monotonic_ns(&self) -> u64 {
         self.0.load(Ordering::SeqCst) * 1_000_000
@@ -51,11 +66,22 @@ struct World {
     writer: Arc<Writer>,
 }
 
+/// Key of the webhook.
+const WEBHOOK: &[u8] = b"thirty-two bytes or more of a key";
+
+fn break_glass_pair() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap()
+}
+
+fn public_key() -> String {
+    crate::digest::hex(break_glass_pair().public_key().as_ref())
+}
+
 fn keys() -> Keys {
     Keys::new(MacMaster::new([1; 32]), CheckpointKey::from_seed([2; 32]))
 }
 
-fn world_of(task: &str, used: BTreeSet<Nonce>) -> World {
+fn world_of(task: &str, past: Past) -> World {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.jsonl");
     let origin = Origin::parse("nucleus/test").unwrap();
@@ -67,7 +93,9 @@ fn world_of(task: &str, used: BTreeSet<Nonce>) -> World {
         mode: ApprovalMode::Terminal,
         key: ApprovalKey::from_bytes(&[7; 32]),
         approver: Some(approver),
-        used,
+        past,
+        break_glass: Some(BreakGlassKey::parse(&public_key()).unwrap()),
+        webhook: Some(Arc::new(WebhookKey::from_bytes(WEBHOOK).unwrap())),
         ttl: Duration::from_secs(300),
         wait: Duration::from_millis(40),
     };
@@ -76,7 +104,7 @@ fn world_of(task: &str, used: BTreeSet<Nonce>) -> World {
 }
 
 fn world() -> World {
-    world_of("task", BTreeSet::new())
+    world_of("task", Past::default())
 }
 
 fn principal() -> Principal {
@@ -96,6 +124,16 @@ fn request(name: &str) -> ApprovalRequest {
         rule: "ask.gate",
         target: name.to_owned(),
         rendering: name.to_owned(),
+        shape: Shape {
+            tool: ToolName::Run,
+            command: Some(CommandShape {
+                argv: ["git", "push", name].map(str::to_owned).to_vec(),
+                cwd: ".".to_owned(),
+                stdin: None,
+                background: false,
+            }),
+            operands: Operands::default(),
+        },
     }
 }
 
@@ -111,7 +149,7 @@ fn one_yes_lets_one_call_through() {
     let World { book, told, directory: _kept, .. } = world();
     let id = submitted(&book, "a");
     assert!(book.present(Digest::of(b"a"), policy()).is_none(), "nobody said yes yet");
-    book.decide(&id, true, None).unwrap();
+    book.decide(&id, Answer::approve("terminal")).unwrap();
     let presented = book.present(Digest::of(b"a"), policy()).unwrap();
     let again = book.present(Digest::of(b"a"), policy()).unwrap();
     let consumed = book.consume(presented, Digest::of(b"a"), policy()).unwrap();
@@ -126,7 +164,7 @@ fn one_yes_lets_one_call_through() {
 fn a_grant_fits_its_own_request_and_policy_only() {
     let World { book, directory: _kept, .. } = world();
     let id = submitted(&book, "a");
-    book.decide(&id, true, None).unwrap();
+    book.decide(&id, Answer::approve("terminal")).unwrap();
     assert!(book.present(Digest::of(b"b"), policy()).is_none());
     assert!(book.present(Digest::of(b"a"), Digest::of(b"other policy")).is_none());
     let presented = book.present(Digest::of(b"a"), policy()).unwrap();
@@ -136,9 +174,9 @@ fn a_grant_fits_its_own_request_and_policy_only() {
 
 #[test]
 fn a_grant_of_one_task_is_nothing_in_another() {
-    let (here, there) = (world(), world_of("other", BTreeSet::new()));
+    let (here, there) = (world(), world_of("other", Past::default()));
     let id = submitted(&here.book, "a");
-    here.book.decide(&id, true, None).unwrap();
+    here.book.decide(&id, Answer::approve("terminal")).unwrap();
     let presented = here.book.present(Digest::of(b"a"), policy()).unwrap();
     // The same key on purpose: what differs is the task alone.
     let refused = there.book.consume(presented, Digest::of(b"a"), policy()).unwrap_err();
@@ -150,13 +188,13 @@ fn time_ends_requests_and_grants() {
     let World { book, clock, told, directory: _kept, .. } = world();
     let waiting = submitted(&book, "a");
     let granted = submitted(&book, "b");
-    book.decide(&granted, true, None).unwrap();
+    book.decide(&granted, Answer::approve("terminal")).unwrap();
     let presented = book.present(Digest::of(b"b"), policy()).unwrap();
     clock.0.store(300_000, Ordering::SeqCst);
     let refused = book.consume(presented, Digest::of(b"b"), policy()).unwrap_err();
     assert_eq!(refused, GrantError::Expired);
     assert!(book.present(Digest::of(b"b"), policy()).is_none());
-    let late = book.decide(&waiting, true, None).unwrap_err();
+    let late = book.decide(&waiting, Answer::approve("terminal")).unwrap_err();
     assert!(matches!(late, DecideError::Settled(SettledAs::Expired)), "{late:?}");
     assert!(book.present(Digest::of(b"a"), policy()).is_none());
     let told = told.0.lock().unwrap();
@@ -167,10 +205,10 @@ fn time_ends_requests_and_grants() {
 fn the_first_decision_stands() {
     let World { book, directory: _kept, .. } = world();
     let id = submitted(&book, "a");
-    book.decide(&id, false, Some("not \u{1b}[1mtoday")).unwrap();
-    let late = book.decide(&id, true, None).unwrap_err();
+    book.decide(&id, Answer::refuse("terminal", Some("not \u{1b}[1mtoday".to_owned()))).unwrap();
+    let late = book.decide(&id, Answer::approve("terminal")).unwrap_err();
     assert!(matches!(late, DecideError::Settled(SettledAs::Refused { .. })), "{late:?}");
-    assert!(matches!(book.decide("none", true, None), Err(DecideError::Unknown)));
+    assert!(matches!(book.decide("none", Answer::approve("terminal")), Err(DecideError::Unknown)));
     let reason = Some("not \\u{1b}[1mtoday".to_owned());
     assert_eq!(
         book.submit(request("a")).unwrap(),
@@ -191,8 +229,25 @@ fn duplicates_are_one_request_and_five_may_wait() {
     assert_eq!(submitted(&book, "a"), first, "a duplicate is no further request");
     assert_eq!(book.pending().len(), 5);
     assert_eq!(told.0.lock().unwrap().len(), 5);
-    book.decide(&first, true, None).unwrap();
+    book.decide(&first, Answer::approve("terminal")).unwrap();
     submitted(&book, "f");
+}
+
+#[test]
+fn a_human_is_asked_so_many_questions_in_a_while_and_no_more() {
+    let World { book, clock, told, directory: _kept, .. } = world();
+    for number in 0..MAX_APPROVAL_QUESTIONS {
+        let id = submitted(&book, &number.to_string());
+        book.decide(&id, Answer::refuse("terminal", None)).unwrap();
+    }
+    assert_eq!(book.submit(request("one more")).unwrap(), Submitted::Full);
+    assert!(book.pending().is_empty());
+    let asked = told.0.lock().unwrap().iter().filter(|line| line.ends_with("requested")).count();
+    assert_eq!(asked, MAX_APPROVAL_QUESTIONS);
+    // Control: it is the rate, not the number, that held.
+    let window = u64::try_from(APPROVAL_QUESTION_WINDOW.as_millis()).unwrap();
+    clock.0.store(window, Ordering::SeqCst);
+    submitted(&book, "one more");
 }
 
 #[test]
@@ -202,7 +257,8 @@ fn a_waiting_call_sees_the_answer_or_the_limit() {
     assert_eq!(book.wait(&id, &Cancel::new()), SettledAs::Pending, "the limit");
     let decider = book.clone();
     let wanted = id.clone();
-    let human = thread::spawn(move || decider.decide(&wanted, true, None).unwrap());
+    let human =
+        thread::spawn(move || decider.decide(&wanted, Answer::approve("terminal")).unwrap());
     let mut seen = book.wait(&id, &Cancel::new());
     for _ in 0..100 {
         if seen == SettledAs::Granted {
@@ -222,7 +278,7 @@ fn a_cancelled_call_takes_its_request_back() {
     cancel.cancel();
     assert_eq!(book.wait(&id, &cancel), SettledAs::Withdrawn);
     assert!(matches!(
-        book.decide(&id, true, None),
+        book.decide(&id, Answer::approve("terminal")),
         Err(DecideError::Settled(SettledAs::Withdrawn))
     ));
     assert!(told.0.lock().unwrap().contains(&format!("{id} withdrawn")));
@@ -233,39 +289,10 @@ fn a_decision_that_cannot_be_recorded_does_not_hold() {
     let World { book, writer, directory: _kept, .. } = world();
     let id = submitted(&book, "a");
     writer.close().unwrap();
-    assert!(matches!(book.decide(&id, true, None), Err(DecideError::Unexpected(_))));
+    assert!(matches!(
+        book.decide(&id, Answer::approve("terminal")),
+        Err(DecideError::Unexpected(_))
+    ));
     assert!(book.present(Digest::of(b"a"), policy()).is_none());
     assert!(book.submit(request("b")).is_err(), "and nobody is asked what cannot be recorded");
-}
-
-#[test]
-fn nonces_of_the_log_stay_used() {
-    let World { book, directory, writer, .. } = world();
-    let id = submitted(&book, "a");
-    book.decide(&id, true, None).unwrap();
-    let presented = book.present(Digest::of(b"a"), policy()).unwrap();
-    let token = presented.token.clone();
-    let consumed = book.consume(presented, Digest::of(b"a"), policy()).unwrap();
-    // The record room writes the nonce into the intent; here the test does.
-    let mut event = nucleus_log::Event::new("tool_execution", "agent:claude@s-1");
-    event.phase = nucleus_log::Phase::Intent;
-    event.request_id = Some("r1".to_owned());
-    event.grant_nonce = Some(consumed.nonce.hex());
-    writer.append(&event, nucleus_log::Durability::Durable).unwrap();
-    writer.close().unwrap();
-
-    let path = directory.path().join("log.jsonl");
-    let nonces = nucleus_log::used_nonces(&path, &keys().verify_keys().unwrap()).unwrap();
-    let used: BTreeSet<Nonce> = nonces.iter().filter_map(|text| Nonce::parse(text)).collect();
-    assert_eq!(used, BTreeSet::from([consumed.nonce]));
-    // A later process of the same task, with the same key, is shown the old token.
-    let later = world_of("task", used);
-    let replayed = super::Presented { id, token: token.clone() };
-    let refused = later.book.consume(replayed, Digest::of(b"a"), policy()).unwrap_err();
-    assert_eq!(refused, GrantError::Used);
-    // Control: without the log's nonces only the book's own memory would be left to refuse it.
-    let forgetful = world_of("task", BTreeSet::new());
-    assert!(
-        forgetful.book.inner.verify(&token, Digest::of(b"a"), policy(), &BTreeSet::new()).is_ok()
-    );
 }

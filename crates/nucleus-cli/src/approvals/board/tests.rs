@@ -1,0 +1,99 @@
+use nucleus_wire::approvals::RequestView;
+use nucleus_wire::control::ApprovalView;
+
+use super::super::keys::Key;
+use super::{Action, Board, Item};
+
+fn item(id: &str, rendering: &str) -> Item {
+    let view = ApprovalView {
+        id: id.to_owned(),
+        operation: "git_push".to_owned(),
+        rule: "ask.gate".to_owned(),
+        rendering: rendering.to_owned(),
+        digest: "aa".to_owned(),
+        expires_in_s: 300,
+        principal: "agent:claude@s".to_owned(),
+        target: "git push".to_owned(),
+        nonce: String::new(),
+    };
+    let request = RequestView { view, state: "pending".to_owned(), reason: None };
+    Item { session: "s1".to_owned(), request }
+}
+
+fn type_in(board: &mut Board, text: &str) -> Action {
+    for c in text.chars() {
+        assert_eq!(board.press(Key::Char(c)), Action::Nothing);
+    }
+    board.press(Key::Enter)
+}
+
+fn decided(id: &str, approve: bool, reason: Option<&str>) -> Action {
+    let reason = reason.map(str::to_owned);
+    Action::Decide { session: "s1".to_owned(), id: id.to_owned(), approve, reason }
+}
+
+#[test]
+fn only_the_id_of_the_chosen_request_approves_it() {
+    let mut board = Board::new();
+    assert_eq!(board.update(vec![item("aaaa", "x"), item("bbbb", "y")]).len(), 2);
+    board.paint(40, 80);
+    board.press(Key::Char('a'));
+    assert_eq!(type_in(&mut board, "bbbb"), Action::Nothing);
+    board.press(Key::Char('a'));
+    assert_eq!(type_in(&mut board, "y"), Action::Nothing);
+    board.press(Key::Char('a'));
+    assert_eq!(type_in(&mut board, "aaaa"), decided("aaaa", true, None));
+    board.press(Key::Char('d'));
+    assert_eq!(type_in(&mut board, "not now"), decided("aaaa", false, Some("not now")));
+}
+
+#[test]
+fn a_new_request_does_not_slip_under_the_fingers() {
+    let mut board = Board::new();
+    board.update(vec![item("bbbb", "y")]);
+    board.paint(40, 80);
+    board.press(Key::Char('a'));
+    let new = board.update(vec![item("aaaa", "x"), item("bbbb", "y")]);
+    assert_eq!(new.len(), 1);
+    board.paint(40, 80);
+    assert_eq!(type_in(&mut board, "bbbb"), decided("bbbb", true, None));
+    // And one that is gone cannot be answered any more.
+    board.press(Key::Char('a'));
+    board.update(vec![item("aaaa", "x")]);
+    assert!(board.paint(40, 80).iter().any(|line| line.contains("does not wait any more")));
+    assert_eq!(board.press(Key::Enter), Action::Nothing);
+}
+
+#[test]
+fn what_was_not_read_to_its_end_cannot_be_approved() {
+    let mut board = Board::new();
+    let long: String = (0..60).map(|n| format!("line {n}\n")).collect();
+    board.update(vec![item("aaaa", &long)]);
+    let shown = board.paint(20, 80);
+    assert!(shown.iter().any(|line| line.contains("lines more: space")), "{shown:?}");
+    board.press(Key::Char('a'));
+    assert_eq!(type_in(&mut board, "aaaa"), Action::Nothing);
+    for _ in 0..20 {
+        board.press(Key::Char(' '));
+        board.paint(20, 80);
+    }
+    board.press(Key::Char('a'));
+    assert_eq!(type_in(&mut board, "aaaa"), decided("aaaa", true, None));
+}
+
+#[test]
+fn nothing_leaves_the_screen_and_nothing_moves_the_cursor() {
+    let mut board = Board::new();
+    let evil = format!("agent text │ {}\u{1b}[2J\u{202e}漢字{}", "Z".repeat(300), "é".repeat(99));
+    board.update(vec![item("aaaa", &evil)]);
+    for (rows, columns) in [(24, 80), (10, 40), (3, 5), (60, 132)] {
+        let lines = board.paint(rows, columns);
+        assert!(lines.len() <= rows);
+        for line in &lines {
+            assert!(line.chars().count() <= columns.max(20), "{line}");
+            assert!(!line.contains(['\u{1b}', '\u{202e}', '\n', '\r']), "{line:?}");
+        }
+    }
+    let whole = board.paint(60, 80).concat();
+    assert_eq!(whole.matches('Z').count(), 300, "wrapped, not cut");
+}
