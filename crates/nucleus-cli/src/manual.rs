@@ -92,4 +92,19 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_json_prints_is_documented() {
+        let documented = include_str!("../../../docs/JSON.md");
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let mut arguments = command.get_arguments().filter(|arg| !arg.is_hide_set());
+            if arguments.any(|arg| arg.get_long() == Some("json")) {
+                assert!(
+                    documented.contains(&format!("| `{name}`")),
+                    "{name} is not in docs/JSON.md"
+                );
+            }
+        }
+    }
 }
