@@ -26,6 +26,9 @@ fn help_texts() {
     for args in [
         &["--help"][..],
         &["run", "--help"],
+        &["claude", "--help"],
+        &["attach", "--help"],
+        &["stop", "--help"],
         &["mcp", "--help"],
         &["mcp", "serve", "--help"],
         &["mcp", "config", "--help"],

@@ -1,6 +1,8 @@
 //! Hostile output on the agent's terminal (row 71).
 
+use serde_json::json;
 use testkit::host::Host;
+use testkit::script::{Action, Script, Step};
 
 use crate::{hosts, interactive, shell};
 
@@ -73,5 +75,56 @@ fn a_flood_neither_stalls_nor_fills_anything() {
         terminal.wait_for("over");
         let screen = terminal.outcome().expect_code(0).stdout;
         assert!(!screen.contains("yyyy"), "a title of five megabytes");
+    }
+}
+
+#[test]
+fn row_71_what_an_agent_wrote_is_escaped_wherever_it_is_shown() {
+    // A name, a content, a command and a path that nobody may meet as they are; and a line that is very long.
+    const EVIL: &str = "x\u{1b}]52;c;eA==\u{7}\u{1b}[2J\u{202e}\u{200b}";
+    let call = |name: &str, args: serde_json::Value| Step {
+        action: Some(Action::Tool { name: name.to_owned(), args }),
+        ..Step::default()
+    };
+    for host in hosts() {
+        let long = "y".repeat(300_000);
+        let steps = vec![
+            call(
+                "write",
+                json!({"path": "evil.txt", "content": format!("{EVIL}\n{long}{EVIL}\n")}),
+            ),
+            call("read", json!({"path": format!("{EVIL}.txt")})),
+            call(
+                "run",
+                json!({"command": format!("touch \"$(printf 'n\\033[2Jame')\"; echo '{EVIL}'")}),
+            ),
+            shell(&format!("printf '%s\\n' '{EVIL}'; printf '%s\\n' '{EVIL}' >&2")),
+        ];
+        let command = host.script_command(
+            &Script { steps },
+            &["--profile", "fix-issue", "--review", "--color", "never"],
+        );
+        let mut shown = vec![host.at_terminal(&command).outcome().expect_code(0).stdout];
+        for view in
+            [&["review"][..], &["changes"], &["logs"], &["ps"], &["review", "--list"], &["replay"]]
+        {
+            let outcome = host.nucleus(view);
+            assert_eq!(outcome.code, Some(0), "{view:?}: {outcome}");
+            shown.push(outcome.stdout + &outcome.stderr);
+        }
+        for text in &shown {
+            let bare = text.chars().find(|c| {
+                c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+                    || matches!(c, '\u{202e}' | '\u{200b}')
+            });
+            let near = bare
+                .and_then(|c| text.find(c))
+                .and_then(|at| text.get(at.saturating_sub(60)..at + 60));
+            assert_eq!(bare, None, "shown as it is: {near:?}");
+        }
+        assert!(
+            shown.iter().any(|text| text.contains("\\u{1b}")),
+            "nothing hostile was shown: no test"
+        );
     }
 }
