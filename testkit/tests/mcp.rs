@@ -13,6 +13,8 @@ mod cancel;
 mod crowd;
 #[path = "mcp/eras.rs"]
 mod eras;
+#[path = "mcp/http.rs"]
+mod http;
 #[path = "mcp/outside.rs"]
 mod outside;
 #[path = "mcp/picture.rs"]

@@ -20,7 +20,7 @@ use nucleus_wire::control::Publish;
 
 use crate::provider::Provider;
 
-pub(crate) use mcp::{Client, McpArgs, McpCommand, McpConfigArgs, McpServeArgs};
+pub(crate) use mcp::{Client, McpArgs, McpCommand, McpConfigArgs, McpServeArgs, McpStartArgs};
 pub(crate) use record::{Only, ReplayArgs, ReportArgs};
 
 /// Exit codes, shown by `nucleus --help` and in the README.

@@ -330,15 +330,20 @@ impl EventLoop {
 
     fn interrupt(&mut self) {
         self.interrupts = self.interrupts.saturating_add(1);
-        let text = if let Some(client) = self.client.take() {
-            let _closed = client.shutdown(std::net::Shutdown::Write);
-            "stopping: the client's door is closed, changes are written (again to kill at once)"
-        } else if self.interrupts == 1 {
-            let _gone = self.proxy.send(&ToProxy::Interrupt);
-            "stopping: ending the agent, keeping its changes in the session (again to kill at once)"
-        } else {
-            let _gone = self.proxy.kill();
-            "killed"
+        let text = match (&self.client, self.interrupts) {
+            // Kept open for reading: a connection that is gone altogether is a client that was lost.
+            (Some(client), 1) => {
+                let _closed = client.shutdown(std::net::Shutdown::Write);
+                "stopping: the client's door is closed, changes are written (again to kill at once)"
+            }
+            (None, 1) => {
+                let _gone = self.proxy.send(&ToProxy::Interrupt);
+                "stopping: ending the agent, keeping its changes in the session (again to kill at once)"
+            }
+            _ => {
+                let _gone = self.proxy.kill();
+                "killed"
+            }
         };
         if let Output::Screen(screen) = &mut self.output {
             screen.say(text);

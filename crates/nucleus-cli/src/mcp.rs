@@ -1,12 +1,14 @@
 //! `nucleus mcp`: the tools for clients outside of any sandbox.
 
 mod config;
+mod http;
 mod stdio;
 
 use std::os::unix::net::UnixStream;
 
 use nucleus_wire::control::{ApprovalMode, Payload, TaskSpec, ToProxy};
 
+use self::http::Http;
 use crate::args::{McpArgs, McpCommand, McpServeArgs};
 use crate::environment::Environment;
 use crate::events::{EventLoop, Output};
@@ -24,7 +26,12 @@ pub(crate) fn run(args: McpArgs, env: &Environment) -> Result<u8, CliFailure> {
     }
 }
 
-fn serve(args: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
+fn serve(serve: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
+    let args = &serve.start;
+    let http = match (serve.http, &serve.token_file) {
+        (Some(address), Some(file)) => Some(Http::open(address, file)?),
+        _ => None,
+    };
     let state = State::open(env)?;
     let (admin, admin_text) = settings::admin(&state)?;
     let config = settings::user(&state)?.or(&admin.settings);
@@ -52,15 +59,25 @@ fn serve(args: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
     };
     let program = proxy::companion(&spec.bin_dir, "nucleus-tool-proxy")?;
     let mut screen = Screen::new(Verbosity::Quiet, env);
+    let place = http.as_ref().map(|http| format!(" at {}", http.url)).unwrap_or_default();
     screen.say(&format!(
-        "nucleus mcp: session {}; only tool calls are enforced, what the client does by other means is not",
+        "nucleus mcp: session {}{place}; only tool calls are enforced, what the client does by other means is not",
         spec.session
     ));
     let unavailable =
         |error: std::io::Error| CliFailure::unavailable(format!("cannot serve: {error}"));
     let (ours, theirs) = UnixStream::pair().map_err(unavailable)?;
-    let proxy = Proxy::start(&program, None, Some(theirs.into()), false)?;
-    stdio::relay(&ours).map_err(unavailable)?;
+    let mut handed = vec![("--client-fd", theirs.into())];
+    let by_stdio = http.is_none();
+    if let Some(http) = http {
+        handed.extend([("--listen-fd", http.listener), ("--token-fd", http.token)]);
+    }
+    let proxy = Proxy::start(&program, None, &handed, false)?;
+    // The proxy has its own.
+    drop(handed);
+    if by_stdio {
+        stdio::relay(&ours).map_err(unavailable)?;
+    }
     let events = EventLoop::new(proxy, Output::Screen(screen), None, false)?.ending_with(ours);
     let summary = events.run(&ToProxy::Start(Box::new(spec)))?;
     Ok(summary.as_ref().map_or(0, run::exit_code))

@@ -30,7 +30,7 @@ impl Proxy {
     pub(crate) fn start(
         program: &Path,
         model_key: Option<OwnedFd>,
-        client: Option<OwnedFd>,
+        client: &[(&str, OwnedFd)],
         alone: bool,
     ) -> Result<Self, CliFailure> {
         let failed = |error: std::io::Error| {
@@ -49,8 +49,8 @@ impl Proxy {
         }
         inherit(&theirs).map_err(failed)?;
         command.arg("--control-fd").arg(theirs.as_raw_fd().to_string());
-        for (flag, fd) in [("--model-key-fd", &model_key), ("--client-fd", &client)] {
-            let Some(fd) = fd else { continue };
+        let key = model_key.iter().map(|key| ("--model-key-fd", key));
+        for (flag, fd) in key.chain(client.iter().map(|(flag, fd)| (*flag, fd))) {
             inherit(fd).map_err(failed)?;
             command.arg(flag).arg(fd.as_raw_fd().to_string());
         }

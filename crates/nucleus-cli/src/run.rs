@@ -89,7 +89,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let quiet = args.quiet || config.quiet == Some(true);
     let verbosity = if quiet { Verbosity::Quiet } else { Verbosity::Normal };
     let room = gc::beside(&state, &config);
-    let proxy = Proxy::start(&program, key, None, args.detach)?;
+    let proxy = Proxy::start(&program, key, &[], args.detach)?;
     let result =
         front.show(proxy, &ToProxy::Start(Box::new(spec)), &args, Screen::new(verbosity, env));
     if let Some(text) = room.and_then(|room| room.join().ok().flatten())

@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+pub(crate) mod http;
 mod rounds;
 mod writer;
 
@@ -32,12 +33,15 @@ pub(crate) enum Scope {
     Pod,
     /// Their tool calls, and nothing else.
     Outside,
+    /// The same, of those who come by HTTP.
+    OutsideHttp,
 }
 
 /// What all connections share.
 pub(crate) struct Door {
     executor: Executor,
     caller: Caller,
+    scope: Scope,
     instructions: String,
     pool: Pool,
     rounds: Rounds,
@@ -58,6 +62,7 @@ impl Door {
         Ok(Arc::new(Self {
             executor,
             caller,
+            scope,
             instructions: answer::instructions(scope),
             pool,
             rounds: Rounds::default(),

@@ -31,7 +31,7 @@ use nucleus_wire::control::{Failure, FromProxy};
 
 const USAGE: &str = "\
 nucleus-tool-proxy is started by `nucleus run`; it is not meant to be started by hand.
-usage: nucleus-tool-proxy --control-fd N [--model-key-fd N] [--client-fd N]";
+usage: nucleus-tool-proxy --control-fd N [--model-key-fd N] [--client-fd N [--listen-fd N --token-fd N]]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -59,20 +59,22 @@ fn main() -> ExitCode {
 struct Descriptors {
     control: OwnedFd,
     model_key: Option<OwnedFd>,
-    client: Option<OwnedFd>,
+    client: client::Ends,
 }
 
 fn descriptors(args: &[String]) -> Option<Descriptors> {
     let mut control = None;
     let mut model_key = None;
-    let mut client = None;
+    let mut client = client::Ends::default();
     let mut rest = args.iter();
     while let Some(flag) = rest.next() {
         let fd = nucleus_sys::fd::inherit(rest.next()?.parse().ok()?).ok()?;
         match flag.as_str() {
             "--control-fd" => control = Some(fd),
             "--model-key-fd" => model_key = Some(fd),
-            "--client-fd" => client = Some(fd),
+            "--client-fd" => client.life = Some(fd),
+            "--listen-fd" => client.listener = Some(fd),
+            "--token-fd" => client.token = Some(fd),
             _ => return None,
         }
     }

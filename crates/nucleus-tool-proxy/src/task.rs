@@ -73,7 +73,7 @@ pub(crate) struct Task {
 /// The task could not start. After it has started, every end is a summary.
 pub(crate) fn run(
     mut spec: TaskSpec,
-    (model_key, client): (Option<OwnedFd>, Option<OwnedFd>),
+    (model_key, client): (Option<OwnedFd>, crate::client::Ends),
     control: &Arc<Control>,
     reader: BufReader<UnixStream>,
 ) -> Result<Summary, Failure> {
@@ -149,7 +149,7 @@ fn clock() -> Result<Arc<dyn Clock>, Failure> {
 
 fn start(
     task: &mut Task,
-    (model_key, client): (Option<OwnedFd>, Option<OwnedFd>),
+    (model_key, client): (Option<OwnedFd>, crate::client::Ends),
     caller: &Caller,
     stop: &Cancel,
     (name, mut notes): (&str, Vec<String>),

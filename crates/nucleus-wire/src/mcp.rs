@@ -12,6 +12,7 @@
 
 mod envelope;
 mod frame;
+mod headers;
 mod message;
 mod reader;
 mod reply;
@@ -19,6 +20,7 @@ mod version;
 
 pub use envelope::{Envelope, EnvelopeError};
 pub use frame::{Frame, FrameError, FrameErrorKind, ReplyPayload, RequestId};
+pub use headers::{Headers, HeadersError};
 pub use message::{
     CallTool, ClientInfo, Initialize, Notification, ParamsError, ProgressToken, Request,
 };

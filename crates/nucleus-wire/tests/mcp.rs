@@ -11,9 +11,9 @@ use std::io::{self, Read};
 use nucleus_wire::json::JsonErrorKind;
 use nucleus_wire::limits::{FRAME_MAX_BYTES, METHOD_MAX_BYTES, REQUEST_ID_MAX_BYTES};
 use nucleus_wire::mcp::{
-    Envelope, EnvelopeError, ErrorCode, Frame, FrameErrorKind, FrameReader, Image, Line,
-    Notification, Progress, ProtocolVersion, Reply, ReplyPayload, Request, RequestId, ServerInfo,
-    ServerNotification, ToolResult,
+    Envelope, EnvelopeError, ErrorCode, Frame, FrameErrorKind, FrameReader, Headers, HeadersError,
+    Image, Line, Notification, Progress, ProtocolVersion, Reply, ReplyPayload, Request, RequestId,
+    ServerInfo, ServerNotification, ToolResult,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -116,14 +116,14 @@ fn a_request_that_carries_its_own_metadata_is_known_by_it() {
         (json!(7), "_meta"),
     ] {
         let error = envelope(incomplete).unwrap_err();
-        let reply = error.reply(RequestId::Integer(1));
+        let reply = error.reply(RequestId::Integer(1), &ProtocolVersion::ALL);
         assert_eq!(reply.as_value()["error"]["code"], -32602, "{reply:?}");
         assert!(error.to_string().contains(names), "{error}");
     }
     for other in ["2025-11-25", "2027-01-01", ""] {
         let error =
             envelope(json!({"io.modelcontextprotocol/protocolVersion": other})).unwrap_err();
-        let reply = error.reply(RequestId::Text("q".into()));
+        let reply = error.reply(RequestId::Text("q".into()), &ProtocolVersion::ALL);
         assert_eq!(
             reply.as_value()["error"],
             json!({"code": -32022, "message": "unsupported protocol version",
@@ -137,7 +137,8 @@ fn results_of_the_stateless_revision_have_its_shape() {
     let info =
         json!({"io.modelcontextprotocol/serverInfo": {"name": "nucleus", "version": "0.1.0"}});
     let one = || RequestId::Integer(1);
-    let reply = Reply::discovered(one(), &SERVER).stateless(&SERVER).cacheable(5);
+    let reply =
+        Reply::discovered(one(), &SERVER, &ProtocolVersion::ALL).stateless(&SERVER).cacheable(5);
     assert_eq!(
         reply.as_value()["result"],
         json!({"resultType": "complete", "supportedVersions": ["2026-07-28", "2025-11-25", "2025-06-18"],
@@ -167,6 +168,41 @@ fn results_of_the_stateless_revision_have_its_shape() {
         json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
                "params": {"_meta": {"io.modelcontextprotocol/subscriptionId": 1}, "notifications": {}}})
     );
+}
+
+#[test]
+fn headers_say_what_the_body_says_or_are_refused() {
+    let params = |name: &str| {
+        let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+        let Value::Object(params) = json!({"name": name, "_meta": meta}) else { panic!() };
+        params
+    };
+    let call = |version, method, name| Headers { version, method, name };
+    let (v, m) = (Some("2026-07-28"), Some("tools/call"));
+    for (headers, name, error) in [
+        (call(v, m, Some("read")), "read", None),
+        (call(v, m, Some("=?base64?cmVhZA==?=")), "read", None),
+        (call(v, m, Some("=?base64?SGVsbG8sIOS4lueVjA==?=")), "Hello, 世界", None),
+        (call(v, m, Some("read")), "run", Some(HeadersError::Mismatch("Mcp-Name"))),
+        (call(v, m, Some("READ")), "read", Some(HeadersError::Mismatch("Mcp-Name"))),
+        (call(v, m, Some("=?base64?%%?=")), "read", Some(HeadersError::Mismatch("Mcp-Name"))),
+        (call(v, m, Some("=?base64?/w==?=")), "read", Some(HeadersError::Mismatch("Mcp-Name"))),
+        (call(v, m, None), "read", Some(HeadersError::Missing("Mcp-Name"))),
+        (call(v, None, Some("read")), "read", Some(HeadersError::Missing("Mcp-Method"))),
+        (call(v, Some("ping"), Some("read")), "read", Some(HeadersError::Mismatch("Mcp-Method"))),
+        (call(None, m, Some("read")), "read", Some(HeadersError::Missing("MCP-Protocol-Version"))),
+        (
+            call(Some("2025-11-25"), m, Some("read")),
+            "read",
+            Some(HeadersError::Mismatch("MCP-Protocol-Version")),
+        ),
+    ] {
+        assert_eq!(headers.check("tools/call", &params(name)).err(), error, "{headers:?} {name}");
+    }
+    let listing = Headers { version: v, method: Some("tools/list"), name: None };
+    assert_eq!(listing.check("tools/list", &params("")), Ok(()));
+    let reply = HeadersError::Missing("Mcp-Name").reply(RequestId::Integer(1));
+    assert_eq!(reply.as_value()["error"]["code"], -32020);
 }
 
 #[test]

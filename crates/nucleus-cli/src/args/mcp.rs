@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,7 +14,7 @@ pub(crate) struct McpArgs {
 /// The subcommands of `nucleus mcp`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum McpCommand {
-    /// Serve the tools on standard input and output until the client leaves.
+    /// Serve the tools on standard input and output until the client leaves, or by HTTP until it is stopped.
     ///
     /// Only tool calls are enforced: what the client does by other means is not. For an agent that can do nothing else,
     /// use `nucleus run`. Changes stay in a session and reach the workspace when the client leaves.
@@ -23,8 +24,22 @@ pub(crate) enum McpCommand {
 }
 
 /// `nucleus mcp serve`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub(crate) struct McpServeArgs {
+    /// What is served.
+    #[command(flatten)]
+    pub start: McpStartArgs,
+    /// Listen at this loopback address and port instead (MCP 2026-07-28 at /mcp); a client has to send the token.
+    #[arg(long, value_name = "ADDR:PORT", requires = "token_file")]
+    pub http: Option<SocketAddr>,
+    /// File with the token: at least 32 visible characters, readable by nobody else.
+    #[arg(long, value_name = "FILE", requires = "http")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// What a server works on, and under which policy.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct McpStartArgs {
     /// Permission profile (see `nucleus profiles`); `restrictive` when nothing else is said.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub profile: Option<String>,
@@ -50,7 +65,7 @@ pub(crate) struct McpConfigArgs {
     pub client: Client,
     /// How it is to start the server.
     #[command(flatten)]
-    pub serve: McpServeArgs,
+    pub start: McpStartArgs,
 }
 
 /// Clients whose configuration is known.

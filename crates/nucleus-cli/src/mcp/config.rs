@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::args::{Client, McpConfigArgs, McpServeArgs};
+use crate::args::{Client, McpConfigArgs, McpStartArgs};
 use crate::failure::CliFailure;
 use crate::run;
 
@@ -18,7 +18,7 @@ pub(crate) fn print(args: &McpConfigArgs) -> Result<u8, CliFailure> {
         CliFailure::internal(format!("cannot find this program's own path: {error}"))
     })?;
     let program = text(&program)?;
-    let line = command_line(&args.serve)?;
+    let line = command_line(&args.start)?;
     let (place, advice) = place(args.client);
     // Readers that closed their end have seen enough.
     let _gone = write!(std::io::stdout(), "{}", snippet(args.client, &program, &line));
@@ -74,7 +74,7 @@ fn snippet(client: Client, program: &str, line: &[String]) -> String {
 }
 
 /// The arguments of the server, with a workspace the client cannot mistake.
-fn command_line(args: &McpServeArgs) -> Result<Vec<String>, CliFailure> {
+fn command_line(args: &McpStartArgs) -> Result<Vec<String>, CliFailure> {
     let mut line: Vec<String> = ["mcp", "serve"].map(str::to_owned).into();
     let mut option = |flag: &str, value: String| line.extend([flag.to_owned(), value]);
     if let Some(profile) = &args.profile {

@@ -73,7 +73,7 @@ impl Door {
         let reply = match request {
             Request::Initialize(initialize) => self.initialized(id, &initialize),
             Request::Ping => Reply::pong(id),
-            Request::Discover => Reply::discovered(id, &self.server())
+            Request::Discover => Reply::discovered(id, &self.server(), self.versions())
                 .stateless(&self.server())
                 .cacheable(LIST_TTL_MS),
             Request::ListTools => {
@@ -128,6 +128,14 @@ impl Door {
         Reply::initialized(id, version, &self.server())
     }
 
+    /// Revisions spoken here: those with a handshake need a connection that remembers it.
+    pub(crate) fn versions(&self) -> &'static [ProtocolVersion] {
+        match self.scope {
+            Scope::Pod | Scope::Outside => &ProtocolVersion::ALL,
+            Scope::OutsideHttp => &[ProtocolVersion::V2026_07_28],
+        }
+    }
+
     fn server(&self) -> ServerInfo<'_> {
         ServerInfo {
             name: "nucleus",
@@ -142,7 +150,7 @@ impl Door {
 pub(super) fn instructions(scope: Scope) -> String {
     match scope {
         Scope::Pod => INSTRUCTIONS.to_owned(),
-        Scope::Outside => format!("{INSTRUCTIONS} {OUTSIDE}"),
+        Scope::Outside | Scope::OutsideHttp => format!("{INSTRUCTIONS} {OUTSIDE}"),
     }
 }
 

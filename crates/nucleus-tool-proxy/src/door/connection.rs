@@ -93,11 +93,14 @@ impl Connection {
     fn request(&mut self, id: RequestId, method: &str, params: Map<String, Value>) {
         let era = match Era::of(&params) {
             Ok(era) => era,
-            Err(error) => return self.refuse("frame.metadata", &error.reply(id)),
+            Err(error) => {
+                return self.refuse("frame.metadata", &error.reply(id, self.door.versions()));
+            }
         };
         // A method of both eras means what the client's own era says, so that has to be known.
         if era == Era::Handshake && !self.opened && !matches!(method, "initialize" | "ping") {
-            return self.refuse("frame.metadata", &Envelope::missing().reply(id));
+            return self
+                .refuse("frame.metadata", &Envelope::missing().reply(id, self.door.versions()));
         }
         let request = match Request::parse(method, params) {
             Ok(request) => request,

@@ -8,7 +8,7 @@ use crate::limits::CLIENT_INFO_MAX_BYTES;
 use crate::text;
 
 /// Key of the revision in a request's `_meta`.
-const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+pub(super) const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// Key of what the client says of itself.
 const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 /// Key of what the client can do.
@@ -39,12 +39,12 @@ pub enum EnvelopeError {
 }
 
 impl EnvelopeError {
-    /// The answer the revision prescribes.
+    /// The answer the revision prescribes, from a server of these revisions.
     #[must_use]
-    pub fn reply(&self, id: RequestId) -> Reply {
+    pub fn reply(&self, id: RequestId, spoken: &[ProtocolVersion]) -> Reply {
         match self {
             Self::Params(error) => error.reply(id),
-            Self::Version { requested } => Reply::unsupported_version(id, requested),
+            Self::Version { requested } => Reply::unsupported_version(id, requested, spoken),
         }
     }
 }

@@ -74,13 +74,13 @@ impl Reply {
         Self::error(None, ErrorCode::InvalidRequest, &message)
     }
 
-    /// The answer to a request of a revision that is not spoken here.
+    /// The answer to a request of a revision that is not among those `spoken` here.
     #[must_use]
-    pub fn unsupported_version(id: RequestId, requested: &str) -> Self {
+    pub fn unsupported_version(id: RequestId, requested: &str, spoken: &[ProtocolVersion]) -> Self {
         let error = json!({
             "code": ErrorCode::UnsupportedProtocolVersion.number(),
             "message": "unsupported protocol version",
-            "data": { "supported": versions(), "requested": requested },
+            "data": { "supported": versions(spoken), "requested": requested },
         });
         Self(json!({ "jsonrpc": "2.0", "id": id, "error": error }))
     }
@@ -107,9 +107,9 @@ impl Reply {
 
     /// The answer to `server/discover`, before [`Reply::stateless`] and [`Reply::cacheable`].
     #[must_use]
-    pub fn discovered(id: RequestId, server: &ServerInfo<'_>) -> Self {
+    pub fn discovered(id: RequestId, server: &ServerInfo<'_>, spoken: &[ProtocolVersion]) -> Self {
         let mut result = json!({
-            "supportedVersions": versions(),
+            "supportedVersions": versions(spoken),
             "capabilities": { "tools": { "listChanged": false } },
         });
         if let Some(instructions) = server.instructions {
@@ -343,8 +343,8 @@ impl ServerNotification {
     }
 }
 
-fn versions() -> [&'static str; 3] {
-    ProtocolVersion::ALL.map(ProtocolVersion::as_str)
+fn versions(spoken: &[ProtocolVersion]) -> Vec<&'static str> {
+    spoken.iter().map(|version| version.as_str()).collect()
 }
 
 fn insert(object: &mut Value, key: &str, value: Value) {
