@@ -7,7 +7,6 @@ pub mod anthropic;
     reason = "a test without a browser can say nothing of a page"
 )]
 pub mod browser;
-pub mod gemini;
 #[expect(
     clippy::expect_used,
     clippy::panic,
@@ -22,7 +21,6 @@ pub mod host;
 )]
 pub mod mcp;
 pub mod mock;
-pub mod openai;
 pub mod script;
 #[expect(clippy::expect_used, reason = "an agent that does not do its part ends its test")]
 pub mod stage;

@@ -1,4 +1,7 @@
 //! Turns in the form of Responses and of Chat Completions.
+//!
+//! A tool of a script is called the way the request offers it: in its namespace (`mcp__nucleus__read` in `mcp__nucleus`), as
+//! a freeform tool (its input is then the member `input`, or the whole as JSON), or as a plain function.
 
 use serde_json::{Value, json};
 
