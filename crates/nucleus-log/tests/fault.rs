@@ -1,5 +1,10 @@
 //! The disk fails, the process dies.
-#![expect(clippy::indexing_slicing, reason = "a test that fails, fails")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails, fails"
+)]
 
 mod common;
 
@@ -9,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::*;
 use nucleus_log::*;
@@ -106,38 +111,55 @@ fn after_the_first_failure_every_append_is_refused_for_good() {
         (Failure::CheckpointSync, Step::Checkpoint, Verdict::Ok),
         (Failure::Create, Step::Rotate, Verdict::Ok),
     ] {
-        let bench = Bench::new();
-        let disk = FailingDisk(Arc::new(AtomicU32::new(0)));
-        let ports = Ports { disk: Arc::new(disk.clone()), ..Ports::default() };
-        // Six entries make an epoch, and its seal a checkpoint; seven fill a segment.
-        let options = Options { epoch_entries: 6, segment_bytes: 3_000, ..Options::default() };
-        let writer =
-            Writer::create_with(&bench.log(), &bench.keys, Bench::origin(), options, ports)
-                .unwrap();
-        for n in 0..4 {
-            writer.append(&event(n), Durability::Durable).unwrap();
+        // By the writing thread, and by the thread that brings the event.
+        for appended in [Durability::Durable, Durability::Written] {
+            fails_for_good(failure, step, verdict, appended);
         }
-        disk.fail(failure);
-        let failed = (4..30).find_map(|n| writer.append(&event(n), Durability::Durable).err());
-        let Some(AppendError::Poisoned(fault)) = failed else { panic!("{failure:?}: {failed:?}") };
-        assert_eq!(fault.step, step, "{failure:?}");
-        let written = fs::read(bench.log()).unwrap();
-        disk.fail(Failure::None);
-        for durability in [Durability::Durable, Durability::Written] {
-            let refused = writer.append(&event(9), durability);
-            assert_eq!(refused, Err(AppendError::Poisoned(fault)), "{failure:?}");
+    }
+}
+
+fn fails_for_good(failure: Failure, step: Step, verdict: Verdict, appended: Durability) {
+    let bench = Bench::new();
+    let disk = FailingDisk(Arc::new(AtomicU32::new(0)));
+    let ports = Ports { disk: Arc::new(disk.clone()), ..Ports::default() };
+    // Six entries make an epoch, and its seal a checkpoint; seven fill a segment.
+    let options = Options { epoch_entries: 6, segment_bytes: 3_000, ..Options::default() };
+    let writer =
+        Writer::create_with(&bench.log(), &bench.keys, Bench::origin(), options, ports).unwrap();
+    for n in 0..4 {
+        writer.append(&event(n), Durability::Durable).unwrap();
+    }
+    disk.fail(failure);
+    let failed = (4..30).find_map(|n| writer.append(&event(n), appended).err());
+    let Some(AppendError::Poisoned(fault)) = failed else { panic!("{failure:?}: {failed:?}") };
+    assert_eq!(fault.step, step, "{failure:?}");
+    let written = fs::read(bench.log()).unwrap();
+    disk.fail(Failure::None);
+    for durability in [Durability::Durable, Durability::Written] {
+        let refused = writer.append(&event(9), durability);
+        assert_eq!(refused, Err(AppendError::Poisoned(fault)), "{failure:?}");
+    }
+    assert!(writer.close().is_err(), "{failure:?}");
+    drop(writer);
+    assert_eq!(fs::read(bench.log()).unwrap(), written, "{failure:?}: nothing after a failure");
+    let report = bench.verify();
+    assert_eq!(report.verdict, verdict, "{failure:?}");
+    assert!(report.entries >= 4 && !report.closed);
+    // With the disk sound again the log can be taken up.
+    let writer = resumed(&bench);
+    writer.append(&event(1), Durability::Durable).unwrap();
+    writer.close().unwrap();
+    assert_eq!(bench.verify().verdict, Verdict::Ok, "{failure:?}");
+}
+
+/// Goes on with a log. A child that another test is starting has a copy of the lock's descriptor until it executes.
+fn resumed(bench: &Bench) -> Writer {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        match Writer::resume(&bench.log(), &bench.keys) {
+            Err(LogError::Busy { .. }) if Instant::now() < until => std::thread::yield_now(),
+            resumed => return resumed.unwrap(),
         }
-        assert!(writer.close().is_err(), "{failure:?}");
-        drop(writer);
-        assert_eq!(fs::read(bench.log()).unwrap(), written, "{failure:?}: nothing after a failure");
-        let report = bench.verify();
-        assert_eq!(report.verdict, verdict, "{failure:?}");
-        assert!(report.entries >= 4 && !report.closed);
-        // With the disk sound again the log can be taken up.
-        let writer = Writer::resume(&bench.log(), &bench.keys).unwrap();
-        writer.append(&event(1), Durability::Durable).unwrap();
-        writer.close().unwrap();
-        assert_eq!(bench.verify().verdict, Verdict::Ok, "{failure:?}");
     }
 }
 

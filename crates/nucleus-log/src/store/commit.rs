@@ -1,4 +1,5 @@
-//! Group commit: one thread turns events into lines, lines into durable lines, and signs for them.
+//! Group commit: one thread turns events into lines, lines into durable lines, and signs for them. An event that nobody
+//! needs durable is written by the thread that brings it, under the same lock; the sync follows.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use crate::store::clock::{Clock, rfc3339};
 use crate::store::disk::{AppendFile, Disk};
 use crate::store::layout::Layout;
 use crate::store::lock::WriterLock;
-use crate::store::queue::{Gate, Pending, Queue};
+use crate::store::queue::{Gate, Pending};
 use crate::store::writer::{Appended, Closed, Durability, Options};
 
 /// What signs.
@@ -124,32 +125,45 @@ impl Commit {
         }
     }
 
-    /// Writes whatever comes until the queue closes or something fails.
-    pub(crate) fn run(mut self, queue: &Queue) -> Result<Closed, Fault> {
-        let outcome = self.serve(queue);
-        match outcome {
-            Ok(_) => queue.shut(Gate::Closed),
-            Err(fault) => {
-                queue.shut(Gate::Poisoned(fault));
-                self.fail(fault);
-            }
+    /// Takes what came and does what is due; says how the log ended, once it has.
+    pub(crate) fn serve(
+        &mut self,
+        batch: Vec<Pending>,
+        gate: Gate,
+    ) -> Result<Option<Closed>, Fault> {
+        self.inbox.extend(batch);
+        if let Gate::Poisoned(fault) = gate {
+            // A thread that brought an event could not write it.
+            return Err(fault);
         }
-        outcome
+        self.write_inbox()?;
+        if gate != Gate::Open {
+            self.sync()?;
+            self.sign(true)?;
+            return Ok(Some(self.closed()));
+        }
+        self.tick()?;
+        Ok(None)
     }
 
-    fn serve(&mut self, queue: &Queue) -> Result<Closed, Fault> {
-        loop {
-            let clock = Arc::clone(&self.parts.clock);
-            let (batch, gate) = queue.take(self.deadline(), || clock.instant());
-            self.inbox.extend(batch);
-            self.write_inbox()?;
-            if gate != Gate::Open {
-                self.sync()?;
-                self.sign(true)?;
-                return Ok(self.closed());
-            }
-            self.tick()?;
-        }
+    /// Whether the next event may be written at once: it ends no epoch, and no sync is overdue, so that those who bring
+    /// events cannot keep the writing thread from it.
+    pub(crate) fn takes_at_once(&self) -> bool {
+        let header = &self.parts.position.header;
+        let sequence = self.parts.position.next_sequence();
+        let lazy = Duration::from_millis(self.parts.options.lazy_sync_ms);
+        let overdue = self
+            .written_at
+            .is_some_and(|since| self.now().saturating_duration_since(since) >= lazy);
+        !overdue && header.epoch_of(sequence) == header.epoch_of(sequence.saturating_add(1))
+    }
+
+    /// Writes one event that nobody needs durable. True if a sync has to follow that nobody has been told of.
+    pub(crate) fn write_at_once(&mut self, event: &[u8]) -> Result<(Appended, bool), Fault> {
+        let first = self.written_at.is_none();
+        let appended = self.compose(event)?;
+        self.write()?;
+        Ok((appended, first))
     }
 
     fn closed(&self) -> Closed {
@@ -161,7 +175,8 @@ impl Commit {
         }
     }
 
-    fn fail(&mut self, fault: Fault) {
+    /// Answers everybody who waits that nothing more will be written.
+    pub(crate) fn fail(&mut self, fault: Fault) {
         let waiting = self.unwritten.drain(..).chain(self.unsynced.drain(..));
         for (pending, _) in waiting {
             pending.answer(Err(AppendError::Poisoned(fault)));
@@ -176,7 +191,7 @@ impl Commit {
     }
 
     /// When something has to happen though no event comes.
-    fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         let options = &self.parts.options;
         let after = |since: Instant, ms: u64| since.checked_add(Duration::from_millis(ms));
         let idle = after(self.signed_at, options.idle_checkpoint_ms);
@@ -230,8 +245,14 @@ impl Commit {
         if self.unsynced.is_empty() { Ok(()) } else { self.sync() }
     }
 
-    /// Makes a line of the event, in memory.
     fn add(&mut self, pending: Pending) -> Result<(), Fault> {
+        let appended = self.compose(&pending.event)?;
+        self.unwritten.push((pending, appended));
+        Ok(())
+    }
+
+    /// Makes a line of the event, in memory.
+    fn compose(&mut self, event: &[u8]) -> Result<Appended, Fault> {
         let wall = self.parts.clock.wall_ms();
         if wall != self.timestamp.0 {
             self.timestamp = (wall, rfc3339(wall));
@@ -248,13 +269,12 @@ impl Commit {
             &self.timestamp.1,
             sequence,
             &position.previous,
-            &pending.event,
+            event,
         );
         position.tree.push(leaf);
         position.previous = digest;
         position.last_line = digest;
-        self.unwritten.push((pending, Appended { sequence, hash: digest }));
-        Ok(())
+        Ok(Appended { sequence, hash: digest })
     }
 
     fn fence(&self) -> Result<(), Fault> {

@@ -75,6 +75,8 @@ pub(crate) enum Gate {
 struct Inner {
     pending: Vec<Pending>,
     gate: Gate,
+    /// Something has to be looked at before the deadline that the writing thread waits for.
+    nudged: bool,
 }
 
 /// The queue.
@@ -86,7 +88,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new() -> Self {
-        let inner = Inner { pending: Vec::new(), gate: Gate::Open };
+        let inner = Inner { pending: Vec::new(), gate: Gate::Open, nudged: false };
         Self { inner: Mutex::new(inner), arrived: Condvar::new() }
     }
 
@@ -109,7 +111,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for events, the deadline, or the end of the queue, and takes whatever there is.
+    /// Makes the writing thread look at its deadlines again.
+    pub(crate) fn nudge(&self) {
+        lock(&self.inner).nudged = true;
+        self.arrived.notify_one();
+    }
+
+    /// Waits for events, a nudge, the deadline, or the end of the queue, and takes whatever there is.
     pub(crate) fn take(
         &self,
         deadline: Instant,
@@ -118,7 +126,9 @@ impl Queue {
         let mut inner = lock(&self.inner);
         loop {
             let left = deadline.saturating_duration_since(now());
-            if !inner.pending.is_empty() || inner.gate != Gate::Open || left == Duration::ZERO {
+            let called = !inner.pending.is_empty() || inner.gate != Gate::Open || inner.nudged;
+            if called || left == Duration::ZERO {
+                inner.nudged = false;
                 return (std::mem::take(&mut inner.pending), inner.gate);
             }
             inner = self

@@ -1,7 +1,7 @@
 //! The writer of a log.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 
 use crate::digest::Digest;
@@ -117,6 +117,8 @@ impl std::fmt::Debug for Ports {
 /// It fails closed: after the first error of a write, a sync or a checkpoint, every append is refused.
 pub struct Writer {
     queue: Arc<Queue>,
+    /// The state of the log; none once it has ended, so that its lock is free for the next writer.
+    commit: Arc<Mutex<Option<Commit>>>,
     clock: Arc<dyn Clock>,
     origin: Origin,
     thread: Mutex<Option<JoinHandle<Result<Closed, Fault>>>>,
@@ -179,13 +181,14 @@ impl Writer {
         let clock = Arc::clone(&parts.clock);
         let origin = parts.position.header.body.origin.clone();
         let path = parts.layout.log().to_owned();
-        let commit = Commit::new(parts);
-        let shared = Arc::clone(&queue);
+        let commit = Arc::new(Mutex::new(Some(Commit::new(parts))));
+        let shared = (Arc::clone(&queue), Arc::clone(&commit), Arc::clone(&clock));
         let thread = std::thread::Builder::new()
             .name("nucleus-log".to_owned())
             .spawn(move || {
-                let _ended = PoisonOnExit(&shared);
-                commit.run(&shared)
+                let (queue, commit, clock) = shared;
+                let _ended = PoisonOnExit(&queue);
+                run(&queue, &commit, clock.as_ref())
             })
             .map_err(|source| LogError::Unavailable {
                 action: "cannot start the writer of",
@@ -194,6 +197,7 @@ impl Writer {
             })?;
         Ok(Self {
             queue,
+            commit,
             clock,
             origin,
             thread: Mutex::new(Some(thread)),
@@ -223,9 +227,40 @@ impl Writer {
             boot_id: self.clock.boot_id().to_owned(),
         };
         let bytes = event.encode(&stamp, MAX_EVENT_BYTES)?;
+        if durability == Durability::Written
+            && let Some(appended) = self.write_at_once(&bytes)?
+        {
+            return Ok(appended);
+        }
         let (pending, slot) = Pending::new(bytes, durability);
         self.queue.push(pending)?;
         slot.wait()
+    }
+
+    /// Writes an event on the calling thread; `None` when only the writing thread can take it now.
+    fn write_at_once(&self, event: &[u8]) -> Result<Option<Appended>, AppendError> {
+        let mut state = held(&self.commit).map_err(|fault| self.poison(fault))?;
+        let Some(commit) = state.as_mut() else { return Ok(None) };
+        // Asked under the lock: whoever closes or poisons the log holds it when nothing more may be written.
+        if self.queue.gate() != Gate::Open || !commit.takes_at_once() {
+            return Ok(None);
+        }
+        match commit.write_at_once(event) {
+            Ok((appended, first)) => {
+                drop(state);
+                if first {
+                    self.queue.nudge();
+                }
+                Ok(Some(appended))
+            }
+            // Still under the lock: nobody writes behind a line that may be there in part.
+            Err(fault) => Err(self.poison(fault)),
+        }
+    }
+
+    fn poison(&self, fault: Fault) -> AppendError {
+        self.queue.shut(Gate::Poisoned(fault));
+        AppendError::Poisoned(self.fault().unwrap_or(fault))
     }
 
     /// Name of the log.
@@ -268,6 +303,36 @@ impl Drop for Writer {
         // Nobody is left to tell; an unclosed log says itself that it was not closed.
         let _ = self.close();
     }
+}
+
+/// The writing thread: takes whatever comes until the queue closes or something fails.
+fn run(queue: &Queue, commit: &Mutex<Option<Commit>>, clock: &dyn Clock) -> Result<Closed, Fault> {
+    let mut deadline = clock.instant();
+    loop {
+        let (batch, gate) = queue.take(deadline, || clock.instant());
+        let mut state = held(commit)?;
+        let Some(commit) = state.as_mut() else { return Err(Fault::new(Step::Thread)) };
+        match commit.serve(batch, gate) {
+            Ok(None) => deadline = commit.deadline(),
+            // The gate is shut before the lock is given back: no event comes behind the last checkpoint, or behind a fault.
+            Ok(Some(closed)) => {
+                queue.shut(Gate::Closed);
+                *state = None;
+                return Ok(closed);
+            }
+            Err(fault) => {
+                queue.shut(Gate::Poisoned(fault));
+                commit.fail(fault);
+                *state = None;
+                return Err(fault);
+            }
+        }
+    }
+}
+
+/// The state of the log, unless a thread panicked while it changed it.
+fn held(commit: &Mutex<Option<Commit>>) -> Result<MutexGuard<'_, Option<Commit>>, Fault> {
+    commit.lock().map_err(|_| Fault::new(Step::Thread))
 }
 
 /// Whatever ends the thread, nobody waits for it for ever.
