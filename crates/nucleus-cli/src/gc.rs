@@ -162,7 +162,7 @@ fn chosen(items: &[Item], rule: Rule) -> Vec<&Item> {
 
 /// Begins to make room beside a run when the last measurement is old or found too much. What it removed is for the
 /// user to hear at the end.
-pub(crate) fn beside(state: &State, config: &Config) -> Option<JoinHandle<Option<String>>> {
+pub(crate) fn beside(state: &State, config: &Config) -> Option<JoinHandle<Option<Room>>> {
     let max_bytes = config.storage_max_bytes.unwrap_or(MAX_BYTES);
     let measured: Option<Measured> = std::fs::read(state.dir.join("gc.json"))
         .ok()
@@ -180,7 +180,28 @@ pub(crate) fn beside(state: &State, config: &Config) -> Option<JoinHandle<Option
     std::thread::Builder::new().name("gc".to_owned()).spawn(move || make_room(&dir, rule)).ok()
 }
 
-fn make_room(state_dir: &Path, rule: Rule) -> Option<String> {
+/// What was made beside a run.
+#[derive(Debug)]
+pub(crate) struct Room {
+    left: u64,
+    words: Option<String>,
+}
+
+/// Waits for it, and says what the user should hear. A run that was refused leaves nothing behind, no measurement
+/// either.
+pub(crate) fn end(
+    room: Option<JoinHandle<Option<Room>>>,
+    state: &State,
+    ran: bool,
+) -> Option<String> {
+    let room = room?.join().ok()??;
+    if ran {
+        note(&state.dir, room.left);
+    }
+    room.words
+}
+
+fn make_room(state_dir: &Path, rule: Rule) -> Option<Room> {
     let items = storage::survey(state_dir).ok()?;
     let mut left: u64 = items.iter().map(|item| item.bytes).sum();
     let mut freed = 0_u64;
@@ -192,19 +213,20 @@ fn make_room(state_dir: &Path, rule: Rule) -> Option<String> {
             kinds.insert(item.kind.word());
         }
     }
-    note(state_dir, left);
     let kinds: Vec<&str> = kinds.into_iter().collect();
-    let limit = amount::bytes(rule.max_bytes);
-    if freed > 0 {
+    let words = if freed > 0 {
         let freed = amount::bytes(freed);
-        return Some(format!("disk quota: freed {freed} of old state ({})", kinds.join(", ")));
-    }
-    (left > rule.max_bytes).then(|| {
-        format!(
-            "disk quota: {} are kept, more than {limit}, and nothing of it may be removed unasked; see `nucleus gc --help`",
-            amount::bytes(left)
-        )
-    })
+        Some(format!("disk quota: freed {freed} of old state ({})", kinds.join(", ")))
+    } else {
+        (left > rule.max_bytes).then(|| {
+            format!(
+                "disk quota: {} are kept, more than {}, and nothing of it may be removed unasked; see `nucleus gc --help`",
+                amount::bytes(left),
+                amount::bytes(rule.max_bytes)
+            )
+        })
+    };
+    Some(Room { left, words })
 }
 
 /// Remembers the measurement. It only saves the next run one.

@@ -101,7 +101,7 @@ mod tests {
             let mut arguments = command.get_arguments().filter(|arg| !arg.is_hide_set());
             if arguments.any(|arg| arg.get_long() == Some("json")) {
                 assert!(
-                    documented.contains(&format!("| `{name}`")),
+                    documented.contains(&format!("| `{name}")),
                     "{name} is not in docs/JSON.md"
                 );
             }

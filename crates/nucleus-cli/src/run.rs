@@ -92,7 +92,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let proxy = Proxy::start(&program, key, &[], args.detach)?;
     let result =
         front.show(proxy, &ToProxy::Start(Box::new(spec)), &args, Screen::new(verbosity, env));
-    if let Some(text) = room.and_then(|room| room.join().ok().flatten())
+    if let Some(text) = gc::end(room, &state, result.is_ok())
         && !args.json
         && !quiet
     {
