@@ -21,6 +21,7 @@ pub mod host;
 )]
 pub mod mcp;
 pub mod mock;
+pub mod registry;
 pub mod script;
 #[expect(clippy::expect_used, reason = "an agent that does not do its part ends its test")]
 pub mod stage;

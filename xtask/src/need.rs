@@ -46,13 +46,13 @@ pub(crate) const SETPRIV: Need = Need {
 };
 /// Python: some attack programs, and one of the toolchains the pods offer.
 pub(crate) const PYTHON: Need = Need {
-    name: "python3",
+    name: "python3 with pip",
     why: "one of the toolchains the tests run in pods; runs the protocol's official client",
     present: || {
-        let asked = ["-c", "import ensurepip, venv"];
+        let asked = ["-c", "import ensurepip, pip, venv"];
         Command::new("python3").args(asked).output().is_ok_and(|output| output.status.success())
     },
-    install: Install::Debian(&["python3", "python3-venv"]),
+    install: Install::Debian(&["python3", "python3-venv", "python3-pip"]),
 };
 /// npm: fetches the agents; Node runs one of them.
 pub(crate) const NPM: Need = Need {

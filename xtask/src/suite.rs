@@ -25,7 +25,7 @@ const SWITCH: &[u8] = b"NUCLEUS_WEAKEN";
 /// Programs that ship.
 const SHIPPED: [&str; 4] = ["nucleus", "nucleus-tool-proxy", "nucleus-mcp", "nucleus-audit"];
 /// The suites of the testkit that need no agent from a registry.
-const SUITES: [&str; 11] = [
+const SUITES: [&str; 12] = [
     "approvals",
     "catalogue",
     "faults",
@@ -33,6 +33,7 @@ const SUITES: [&str; 11] = [
     "interactive",
     "jobs",
     "mcp",
+    "packages",
     "report",
     "refusals",
     "readme",

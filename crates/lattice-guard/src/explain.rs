@@ -10,6 +10,7 @@ use crate::isolation::IsolationLevel;
 use crate::level::Level;
 use crate::name::Names;
 use crate::operation::Operation;
+use crate::packages::Registry;
 use crate::reason::Dimension;
 
 /// What holds a rule when the agent does not want to keep it.
@@ -218,6 +219,16 @@ fn network(envelope: &Envelope, into: &mut Vec<Explanation>) {
             rule: "no host".to_owned(),
             holders: vec![Holder::PodNetwork],
             note: "pods have a network of their own with nothing in it",
+        });
+    }
+    let packages = &envelope.permissions().packages;
+    if !packages.is_bottom() {
+        let names: Vec<&str> = packages.iter().map(Registry::name).collect();
+        into.push(Explanation {
+            dimension: Dimension::Network,
+            rule: format!("packages = {}", names.join(", ")),
+            holders: vec![Holder::Decision, Holder::NetworkGate],
+            note: "commands can fetch what these registries list, and send them nothing but names",
         });
     }
     for clause in hosts.clauses().iter().filter(|clause| !clause.is_empty()) {

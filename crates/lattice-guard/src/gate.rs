@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::level::Level;
 use crate::operation::Operation;
 use crate::permissions::Permissions;
-use crate::request::Request;
+use crate::request::{Action, Request};
 use crate::verdict::{Cause, Obligation, Verdict};
 
 /// What a task has seen. Belongs to everything that shares a workspace, and only grows.
@@ -47,6 +47,9 @@ pub struct Gate {
     mode: GateMode,
     /// The envelope has all three legs.
     armed: bool,
+    /// Untrusted content comes in by packages alone. Pods then reach nothing but what fetches them, which takes names and
+    /// no content, so a command is no way out by itself.
+    packages_only: bool,
 }
 
 impl Gate {
@@ -58,9 +61,12 @@ impl Gate {
         };
         let run = [Operation::RunBash];
         let private = has(&READS) || has(&run);
-        let untrusted = has(&WEB) || has(&run) && !operator.network.is_bottom();
-        let way_out = has(&WAYS_OUT) || mode == GateMode::Exposure && has(&WEB);
-        Self { mode, armed: private && untrusted && way_out }
+        let web = has(&WEB) || has(&run) && !operator.network.is_bottom();
+        let packages = has(&run) && !operator.packages.is_bottom();
+        let packages_only = packages && !web;
+        let ways_out: &[Operation] = if packages_only { &SENDERS } else { &WAYS_OUT };
+        let way_out = has(ways_out) || mode == GateMode::Exposure && has(&WEB);
+        Self { mode, armed: private && (web || packages) && way_out, packages_only }
     }
 
     /// When the gate asks.
@@ -119,17 +125,25 @@ impl Gate {
         let runs = needs(&[Operation::RunBash]);
         label.join(Label {
             private: needs(&READS) || runs,
-            untrusted: needs(&WEB) || runs && request.pod().network,
+            untrusted: needs(&WEB)
+                || runs && request.pod().network
+                || matches!(request.action(), Action::PackageFetch { .. }),
         })
     }
 
     fn is_way_out(&self, operation: Operation) -> bool {
-        WAYS_OUT.contains(&operation) || self.mode == GateMode::Exposure && WEB.contains(&operation)
+        match self.mode {
+            GateMode::Static if self.packages_only => SENDERS.contains(&operation),
+            GateMode::Static => WAYS_OUT.contains(&operation),
+            // The label may hold what an earlier, wider envelope let in.
+            GateMode::Exposure => WAYS_OUT.contains(&operation) || WEB.contains(&operation),
+        }
     }
 }
 
 const READS: [Operation; 3] = [Operation::ReadFiles, Operation::GlobSearch, Operation::GrepSearch];
 const WEB: [Operation; 2] = [Operation::WebFetch, Operation::WebSearch];
+const SENDERS: [Operation; 2] = [Operation::GitPush, Operation::CreatePr];
 const WAYS_OUT: [Operation; 3] = [Operation::GitPush, Operation::CreatePr, Operation::RunBash];
 
 #[cfg(test)]

@@ -94,6 +94,13 @@ fn within(
                 Err(Reason::HostNotAllowed { host: host.clone() })
             }
         }
+        Action::PackageFetch { registry } => {
+            if permissions.packages.permits(*registry) {
+                Ok(())
+            } else {
+                Err(Reason::RegistryNotAllowed { registry: *registry })
+            }
+        }
         Action::SpawnAgent { depth } => {
             if (1..=permissions.delegation.generations()).contains(depth) {
                 Ok(())

@@ -12,6 +12,7 @@ use crate::level::Levels;
 use crate::model::Models;
 use crate::name::Names;
 use crate::operation::Operation;
+use crate::packages::Packages;
 use crate::path::Paths;
 use crate::reason::Reason;
 use crate::rel_path::RelPath;
@@ -32,6 +33,8 @@ pub struct Permissions {
     pub commands: CommandLattice,
     /// Which hosts.
     pub network: Hosts,
+    /// Which package registries, to fetch only.
+    pub packages: Packages,
     /// Which models, and what they may see.
     pub model: Models,
     /// How much money and how many tokens.
@@ -55,6 +58,7 @@ impl Permissions {
             paths: Paths::top(),
             commands: CommandLattice::top(),
             network: Hosts::top(),
+            packages: Packages::top(),
             model: Models::top(),
             budget: BudgetLimits::top(),
             time: TimeWindow::top(),
@@ -72,6 +76,7 @@ impl Permissions {
             paths: Paths::bottom(),
             commands: CommandLattice::bottom(),
             network: Hosts::bottom(),
+            packages: Packages::bottom(),
             model: Models::bottom(),
             budget: BudgetLimits::bottom(),
             time: TimeWindow::bottom(),
@@ -89,6 +94,7 @@ impl Permissions {
             paths: self.paths.meet(&other.paths),
             commands: self.commands.meet(&other.commands),
             network: self.network.meet(&other.network),
+            packages: self.packages.meet(&other.packages),
             model: self.model.meet(&other.model),
             budget: self.budget.meet(&other.budget),
             time: self.time.meet(&other.time),
@@ -105,6 +111,7 @@ impl Permissions {
             && self.paths.leq(&other.paths)
             && self.commands.leq(&other.commands)
             && self.network.leq(&other.network)
+            && self.packages.leq(&other.packages)
             && self.model.leq(&other.model)
             && self.budget.leq(&other.budget)
             && self.time.leq(&other.time)

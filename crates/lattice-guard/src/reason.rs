@@ -6,6 +6,7 @@ use crate::command_pattern::CommandPattern;
 use crate::host::Host;
 use crate::name::Name;
 use crate::operation::Operation;
+use crate::packages::Registry;
 use crate::path_pattern::PathPattern;
 use crate::rel_path::RelPath;
 
@@ -115,6 +116,11 @@ pub enum Reason {
         /// The host asked for.
         host: Host,
     },
+    /// A package registry that is not named.
+    RegistryNotAllowed {
+        /// The registry asked for.
+        registry: Registry,
+    },
     /// A model provider that is not named.
     ProviderNotAllowed {
         /// The provider asked for.
@@ -151,6 +157,7 @@ impl Reason {
             Self::CommandBlocked { .. } => "deny.command.blocked",
             Self::CommandNotAllowed { .. } => "deny.command.not_allowed",
             Self::HostNotAllowed { .. } => "deny.network.host",
+            Self::RegistryNotAllowed { .. } => "deny.network.packages",
             Self::ProviderNotAllowed { .. } => "deny.model.provider",
             Self::CredentialNotAllowed { .. } => "deny.credential.not_allowed",
             Self::DelegationTooDeep => "deny.delegation.depth",
@@ -173,7 +180,7 @@ impl Reason {
             Self::CommandEmpty | Self::CommandBlocked { .. } | Self::CommandNotAllowed { .. } => {
                 Dimension::Commands
             }
-            Self::HostNotAllowed { .. } => Dimension::Network,
+            Self::HostNotAllowed { .. } | Self::RegistryNotAllowed { .. } => Dimension::Network,
             Self::CredentialNotAllowed { .. } => Dimension::Credentials,
             Self::DelegationTooDeep => Dimension::Delegation,
             Self::BudgetCost | Self::BudgetInputTokens | Self::BudgetOutputTokens => {
@@ -224,6 +231,9 @@ impl Reason {
             ),
             Self::HostNotAllowed { host } => format!(
                 "Denied by policy ({code}): `{host}` is not among the named hosts. Work with what is in the workspace."
+            ),
+            Self::RegistryNotAllowed { registry } => format!(
+                "Denied by policy ({code}): packages of `{registry}` may not be fetched. Work with what is installed."
             ),
             Self::ProviderNotAllowed { provider } => format!(
                 "Denied by policy ({code}): the model provider `{provider}` is not named. Use the session's own model."
@@ -282,6 +292,9 @@ impl Reason {
             Self::HostNotAllowed { host } => {
                 format!("`{host}` matches nothing in allow of [{section}]")
             }
+            Self::RegistryNotAllowed { registry } => {
+                format!("`{registry}` is not in packages of [{section}]")
+            }
             Self::ProviderNotAllowed { provider } => {
                 format!("`{provider}` is not in allow of [{section}]")
             }
@@ -326,6 +339,7 @@ mod tests {
             },
             Reason::CommandNotAllowed { program: "bash".to_owned() },
             Reason::HostNotAllowed { host: Host::parse("example.com").unwrap() },
+            Reason::RegistryNotAllowed { registry: Registry::Npm },
             Reason::ProviderNotAllowed { provider: name() },
             Reason::CredentialNotAllowed { credential: name() },
             Reason::DelegationTooDeep,

@@ -8,6 +8,7 @@ use crate::host::Host;
 use crate::invocation::Invocation;
 use crate::name::Name;
 use crate::operation::Operation;
+use crate::packages::Registry;
 use crate::program::ResolvedProgram;
 use crate::rel_path::RelPath;
 
@@ -94,6 +95,11 @@ pub enum Action {
     SpawnAgent {
         /// Generations of agents the new one may start itself, plus one: at least 1.
         depth: u32,
+    },
+    /// Fetch from a package registry.
+    PackageFetch {
+        /// Which one.
+        registry: Registry,
     },
     /// Call a model.
     ModelCall {
@@ -221,7 +227,7 @@ impl Request {
     }
 
     /// Every operation the request needs. A command that openly commits, pushes or opens a pull request needs those
-    /// operations besides `run_bash`; a model call needs none.
+    /// operations besides `run_bash`; a model call and the fetch of a package need none.
     #[must_use]
     pub fn operations(&self) -> &BTreeSet<Operation> {
         &self.0.operations
@@ -251,6 +257,6 @@ const fn own_operation(action: &Action) -> Option<Operation> {
         Action::CreatePr { .. } => Operation::CreatePr,
         Action::ManagePods => Operation::ManagePods,
         Action::SpawnAgent { .. } => Operation::SpawnAgent,
-        Action::ModelCall { .. } => return None,
+        Action::PackageFetch { .. } | Action::ModelCall { .. } => return None,
     })
 }

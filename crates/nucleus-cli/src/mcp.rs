@@ -54,6 +54,7 @@ fn serve(serve: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
         publish: Vec::new(),
         terminal: None,
         detached: false,
+        packages: settings::package_sources(&config, env),
         bin_dir: proxy::bin_dir()?,
         host_env: settings::host_environment(env),
     };

@@ -81,6 +81,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
         publish: args.publish.clone(),
         terminal: front.terminal(&args, env),
         detached: args.detach,
+        packages: settings::package_sources(&config, env),
         bin_dir: proxy::bin_dir()?,
         host_env: settings::host_environment(env),
     };

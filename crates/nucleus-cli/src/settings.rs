@@ -1,11 +1,11 @@
 //! Configuration files of the user and of the administrator, and what of the host the proxy may know.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nucleus_wire::config::{AdminConfig, Colour, Config};
-use nucleus_wire::control::PolicyText;
+use nucleus_wire::control::{PackageSources, PolicyText};
 
 use crate::environment::Environment;
 use crate::failure::CliFailure;
@@ -47,6 +47,16 @@ pub(crate) fn prices(config: &Config, state: &State) -> Result<Option<String>, C
     let Some(named) = &config.prices else { return Ok(None) };
     let beside = state.user_config.parent().unwrap_or(Path::new("/")).join(named);
     read_text(&beside, PRICES_BYTES_MAX).map(Some)
+}
+
+/// Where packages come from, if the policy lets any be fetched.
+pub(crate) fn package_sources(config: &Config, env: &Environment) -> PackageSources {
+    PackageSources {
+        mirrors: config.registries.clone(),
+        https_proxy: env.first(&["HTTPS_PROXY", "https_proxy"]),
+        no_proxy: env.first(&["NO_PROXY", "no_proxy"]),
+        extra_roots: env.first(&["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]).map(PathBuf::from),
+    }
 }
 
 /// Variables for finding toolchains, and the name the user signs commits with.

@@ -59,6 +59,9 @@ pub enum UpstreamError {
     /// The name did not resolve or nothing listens.
     #[error("the model provider cannot be reached")]
     Connect,
+    /// The name leads to an address that is none of the Internet's.
+    #[error("the name of the upstream leads into a private network")]
+    Address,
     /// The host's proxy cannot be reached or answered with something else than success.
     #[error("the proxy of this host did not connect to the model provider (status {status})")]
     Proxy {

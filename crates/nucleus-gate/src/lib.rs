@@ -1,4 +1,4 @@
-//! The only way out of a pod in this version: the model gate and a DNS stub that answers nothing.
+//! The only ways out of a pod in this version: the model gate, the package gate, and a DNS stub that answers nothing.
 //!
 //! The **model gate** ([`ModelGate`]) serves a provider's API ([`Provider`]: Anthropic Messages, OpenAI Responses and Chat
 //! Completions, Gemini) on a listener inside the agent's pod. It knows a short list
@@ -7,6 +7,9 @@
 //! let the provider act on its own (its search, fetch and code tools, remote MCP servers, containers, URLs and file ids as
 //! content) is refused with a reason. The [`Ledger`] decides and reserves the worst case before a byte leaves; the real usage
 //! is read from the answer while it streams through.
+//!
+//! The **package gate** ([`PackageGate`]) fetches from package registries on behalf of commands: names go out, lists and
+//! listed files come in. The [`PackageLedger`] decides on each fetch.
 //!
 //! The **DNS stub** ([`DnsStub`]) answers every query with NXDOMAIN at once, so that clients do not wait, and reports the names.
 //!
@@ -18,6 +21,7 @@
 //!   twice unless nothing of it was taken or its token was refused.
 
 mod adapter;
+mod address;
 mod dns;
 mod error;
 mod escape;
@@ -27,6 +31,7 @@ mod ledger;
 pub mod limits;
 mod login;
 mod origin;
+mod package;
 mod price;
 mod provider;
 mod proxy;
@@ -45,6 +50,9 @@ pub use ledger::{
 };
 pub use login::LoginFile;
 pub use origin::Origin;
+pub use package::{
+    FetchTicket, PackageFetch, PackageGate, PackageGateConfig, PackageLedger, PackageRefusal,
+};
 pub use price::{PriceError, PriceTable};
 pub use provider::Provider;
 pub use proxy::ProxyRules;

@@ -65,6 +65,25 @@ pub const DNS_TCP_CONNECTIONS_COUNT: usize = 16;
 /// Time for one query over TCP.
 pub const DNS_TCP_TIME: Duration = Duration::from_secs(5);
 
+/// Longest name of a package, in bytes; a name is what a pod can send.
+pub const PACKAGE_NAME_BYTES: usize = 100;
+/// Longest version, or name of a package's file, in bytes.
+pub const PACKAGE_FILE_BYTES: usize = 200;
+/// Longest path of a file at its registry, in bytes.
+pub const PACKAGE_PLACE_BYTES: usize = 1024;
+/// Largest list of versions, in bytes.
+pub const PACKAGE_LISTING_BYTES: usize = 32 * 1024 * 1024;
+/// Largest file of a package, in bytes.
+pub const PACKAGE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Lists of versions read at the same time.
+pub const PACKAGE_LISTINGS_COUNT: usize = 8;
+/// Packages whose files are remembered.
+pub const PACKAGE_NAMES_COUNT: usize = 4096;
+/// Names no registry knew, in one task; such names carry what a pod likes.
+pub const PACKAGE_UNKNOWN_COUNT: u32 = 64;
+/// Longest silence of a registry.
+pub const PACKAGE_WAIT_TIME: Duration = Duration::from_secs(60);
+
 const _: () = assert!(REQUEST_BODY_BYTES <= BODIES_IN_FLIGHT_KIB * 1024, "one body must fit");
 const _: () = assert!(REQUEST_HEAD_BYTES >= 8192, "hyper needs a buffer of at least 8 KiB");
 const _: () = assert!(RESPONSE_HEAD_BYTES >= 8192, "hyper needs a buffer of at least 8 KiB");

@@ -65,6 +65,11 @@ impl Origin {
         is_loopback(&self.host)
     }
 
+    /// The same scheme, host and port, wherever beneath.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
+    }
+
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }

@@ -27,6 +27,8 @@ pub(crate) struct Upstream {
     origin: Origin,
     proxy: Arc<ProxyRules>,
     tls: connect::Tls,
+    /// Only addresses of the Internet are dialled.
+    public_only: bool,
     idle: Mutex<VecDeque<(Sender, Instant)>>,
 }
 
@@ -39,11 +41,18 @@ pub(crate) struct Answer {
 impl Upstream {
     pub(crate) fn new(
         origin: Origin,
-        proxy: Arc<ProxyRules>,
+        proxy: impl Into<Arc<ProxyRules>>,
         roots: Roots,
     ) -> Result<Self, ConfigError> {
         let tls = connect::Tls::new(roots, &origin)?;
-        Ok(Self { origin, proxy, tls, idle: Mutex::new(VecDeque::new()) })
+        let idle = Mutex::new(VecDeque::new());
+        Ok(Self { origin, proxy: proxy.into(), tls, public_only: false, idle })
+    }
+
+    /// The same, for an origin that no operator named: its name must not lead into a network of the host's.
+    pub(crate) fn public_only(mut self) -> Self {
+        self.public_only = true;
+        self
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -67,7 +76,7 @@ impl Upstream {
                 },
             }
         }
-        let connecting = connect::connect(&self.origin, &self.proxy, &self.tls);
+        let connecting = connect::connect(&self.origin, &self.proxy, &self.tls, self.public_only);
         let mut sender =
             timeout(CONNECT_TIME, connecting).await.map_err(|_| UpstreamError::Timeout)??;
         match timeout(patience, sender.send_request(request)).await {

@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         masks: MaskPolicy::none(),
         toolchains: Vec::new(),
         cache_dir: None,
+        gate: None,
         limits: Limits::default(),
         required: Default::default(),
     })?;

@@ -30,6 +30,7 @@ fn main() -> Result<(), Failure> {
         masks: MaskPolicy::none(),
         toolchains: Vec::new(),
         cache_dir: None,
+        gate: None,
         limits: Limits::default(),
         required: Default::default(),
     })?;

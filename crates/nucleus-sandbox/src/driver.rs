@@ -63,6 +63,8 @@ pub struct SessionHandles {
     /// Those of them that pods see as a copy without its credentials. [`SessionHandles::merged`] shows them whole, so
     /// the file tools must not show them at all.
     pub scrubbed: Vec<String>,
+    /// The listener of [`SessionSpec::gate`].
+    pub gate: Option<TcpListener>,
     /// The name service sockets of the tool pods, UDP and TCP, at `127.0.0.1:53` inside.
     pub dns: Option<(UdpSocket, TcpListener)>,
 }

@@ -105,6 +105,9 @@ pub(crate) fn tool_root(
     for bind in &spec.beside {
         entries.push(read_only(bind, true)?);
     }
+    for (inside, text) in spec.gate.iter().flat_map(|gate| &gate.files) {
+        entries.push(entry(inside, What::File { text: text.clone() }));
+    }
     let covers = masks.iter().map(cover).collect::<Result<_, _>>()?;
     let what = match source {
         WorkspaceSource::Overlay => {

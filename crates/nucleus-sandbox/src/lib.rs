@@ -40,5 +40,5 @@ pub use local::{LauncherConfig, LocalDriver};
 pub use pod::{Pod, PodEnd};
 pub use rehearsal::{Rehearsal, rehearse};
 pub use self_test::{Breach, SelfTest};
-pub use spec::{AgentPodSpec, DOOR, HOME, Limits, PodKind, PodSpec, SessionSpec};
+pub use spec::{AgentPodSpec, DOOR, HOME, Limits, PodKind, PodSpec, SessionSpec, ToolGate};
 pub use withhold::Withhold;

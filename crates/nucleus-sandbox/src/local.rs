@@ -131,7 +131,11 @@ impl LocalDriver {
             Ok(HolderPlan {
                 ids: *ids,
                 entries: layout::tool_root(spec, ids, masks, source, cache_dir)?,
-                listeners: Listeners { dns: true, ..Listeners::default() },
+                listeners: Listeners {
+                    dns: true,
+                    gate_port: spec.gate.as_ref().map(|gate| gate.port),
+                    ..Listeners::default()
+                },
                 limits: spec.limits,
                 self_test: Some(self_test(spec, masks)),
                 repeat: true,
@@ -298,6 +302,7 @@ impl Driver for LocalDriver {
                 .filter(|mask| mask.reason == workspace::MaskReason::Credential)
                 .filter_map(|mask| mask.path.as_str().map(str::to_owned))
                 .collect(),
+            gate: parts.gate.take().map(Into::into),
             dns: parts.dns(),
         })
     }

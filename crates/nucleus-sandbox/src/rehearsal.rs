@@ -51,6 +51,7 @@ fn in_place(place: &Path, program: PathBuf) -> Result<Rehearsal, SandboxError> {
         masks: MaskPolicy::none(),
         toolchains: Vec::new(),
         cache_dir: None,
+        gate: None,
         limits: Limits::default(),
         required: BTreeSet::new(),
     })?;

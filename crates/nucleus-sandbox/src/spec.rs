@@ -25,10 +25,21 @@ pub struct SessionSpec {
     pub beside: Vec<crate::toolchain::RoBind>,
     /// Where the writable layers of toolchain caches live; none means that they live in the session.
     pub cache_dir: Option<PathBuf>,
+    /// A listener of the host's in the pods' network.
+    pub gate: Option<ToolGate>,
     /// Limits of the task and of each of its commands.
     pub limits: Limits,
     /// Layers without which the session is refused.
     pub required: BTreeSet<Layer>,
+}
+
+/// A listener among the tool pods that the host serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolGate {
+    /// Port of the pods' loopback address.
+    pub port: u16,
+    /// Read-only files that lead programs to it: absolute path inside and text.
+    pub files: Vec<(String, String)>,
 }
 
 /// Limits of a task and of each command. They are ceilings against accidents and bombs, not quotas.

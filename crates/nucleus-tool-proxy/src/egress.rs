@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use nucleus::{Feed, Recorder};
 use nucleus_gate::{
-    DnsStub, GateConfig, Ledger, LoginFile, ModelGate, Origin, PriceTable, Provider, ProxyRules,
-    Roots, Secret,
+    DnsStub, GateConfig, Ledger, LoginFile, ModelGate, Origin, PackageGate, PriceTable, Provider,
+    ProxyRules, Roots, Secret,
 };
 use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, ModelUpstream};
 use nucleus_wire::display::escape_short;
@@ -78,6 +78,21 @@ impl Egress {
         self.servers.push(self.runtime.spawn(async move {
             if let Err(error) = stub.serve(udp, Some(tcp), stop).await {
                 feed.event(trouble("dns", &error));
+            }
+        }));
+    }
+
+    /// Serves the package gate among the tool pods.
+    pub(crate) fn serve_packages(
+        &mut self,
+        gate: Arc<PackageGate>,
+        listener: TcpListener,
+        feed: Arc<dyn Feed>,
+    ) {
+        let stop = stopped(self.stop.subscribe());
+        self.servers.push(self.runtime.spawn(async move {
+            if let Err(error) = gate.serve(listener, stop).await {
+                feed.event(trouble("packages", &error));
             }
         }));
     }

@@ -14,6 +14,7 @@ mod envelope;
 mod finish;
 mod model;
 mod opening;
+mod packages;
 mod payload;
 mod publish;
 mod runner;

@@ -6,6 +6,7 @@ use nucleus_sandbox::{Driver, WorkspaceMode};
 use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, Started, TaskSpec};
 
 use crate::client;
+use crate::packages;
 use crate::session::{self, TaskSession};
 use crate::task::{Task, limits};
 
@@ -42,6 +43,7 @@ pub(crate) fn announce(task: &Task, policy: &str, notes: Vec<String>) {
                 .to_owned(),
         );
     }
+    notes.extend(packages::note(&task.session.packages));
     task.control.send(&FromProxy::Started(Box::new(Started {
         session: task.spec.session.clone(),
         policy: policy.to_owned(),

@@ -59,8 +59,8 @@ fn listen_at(publish: Publish) -> Result<Published, Failure> {
 
 /// Where connections go, and who is told.
 pub(crate) struct Relay {
-    pub(crate) driver: Arc<dyn Driver>,
-    pub(crate) recorder: Recorder,
+    driver: Arc<dyn Driver>,
+    recorder: Recorder,
     pub(crate) feed: Arc<dyn Feed>,
 }
 
@@ -107,6 +107,10 @@ pub(crate) async fn serve(
 }
 
 impl Relay {
+    pub(crate) fn new(driver: Arc<dyn Driver>, recorder: Recorder, feed: Arc<dyn Feed>) -> Self {
+        Self { driver, recorder, feed }
+    }
+
     async fn connection(&self, publish: Publish, mut outside: TcpStream, silent: &AtomicBool) {
         let began = Instant::now();
         let driver = Arc::clone(&self.driver);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lattice_guard::{Envelope, IsolationLevel, Models, PathPattern, PathRules, Permissions};
+use lattice_guard::{
+    Envelope, IsolationLevel, Models, Packages, PathPattern, PathRules, Permissions,
+};
 use nucleus_log::{Keys, Origin, Writer};
 use nucleus_sandbox::toolchain::{self, HostEnv, Toolchain};
 use nucleus_sandbox::workspace::worktree::{self, Link};
@@ -14,6 +16,8 @@ use nucleus_sandbox::{
     SessionHandles, SessionSpec, Strength, Withhold, WorkspaceMode,
 };
 use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, PolicySource, TaskSpec};
+
+use crate::packages;
 
 /// A session whose walls stand.
 pub(crate) struct TaskSession {
@@ -29,6 +33,8 @@ pub(crate) struct TaskSession {
     pub handles: SessionHandles,
     /// Toolchains the pods got.
     pub toolchains: Vec<Toolchain>,
+    /// Registries their commands may fetch from.
+    pub packages: Packages,
 }
 
 /// Admits the directory the task is to work on.
@@ -126,6 +132,7 @@ pub(crate) fn open(
     admitted: &workspace::Workspace,
     driver: Arc<LocalDriver>,
     withhold: &Withhold,
+    packages: &Packages,
     policy_digest: &str,
 ) -> Result<TaskSession, Failure> {
     let settings = SessionSettings {
@@ -138,7 +145,7 @@ pub(crate) fn open(
     let (writer, toolchains, prepared) = std::thread::scope(|scope| {
         // A new log waits for the disk, new walls for the kernel: neither for the other.
         let log = scope.spawn(|| log(&spec.state_dir, &session));
-        let walls = walls(spec, &driver, withhold, &session, policy_digest);
+        let walls = walls(spec, &driver, withhold, packages, &session, policy_digest);
         let log = log.join().unwrap_or_else(|_| {
             Err(Failure {
                 class: FailureClass::Internal,
@@ -163,7 +170,8 @@ pub(crate) fn open(
     };
     let ids = if mode == Mode::Overlay { handles.ids.disk_map() } else { None };
     session.set_mode(&lock, mode, ids).map_err(|error| workspace_failure(&error))?;
-    Ok(TaskSession { session, lock, writer, driver, handles, toolchains })
+    let packages = packages.clone();
+    Ok(TaskSession { session, lock, writer, driver, handles, toolchains, packages })
 }
 
 /// Finds what the pods get beside the workspace, and builds the walls.
@@ -171,6 +179,7 @@ fn walls(
     spec: &TaskSpec,
     driver: &LocalDriver,
     withhold: &Withhold,
+    packages: &Packages,
     session: &Session,
     policy_digest: &str,
 ) -> Result<(Vec<Toolchain>, Result<SessionHandles, SandboxError>), Failure> {
@@ -191,6 +200,7 @@ fn walls(
         workspace: spec.workspace.clone(),
         masks: withhold.masks(),
         toolchains: toolchains.clone(),
+        gate: packages::tool_gate(packages),
         cache_dir: Some(cache_dir),
         limits: Limits::default(),
         required: BTreeSet::new(),
@@ -199,7 +209,11 @@ fn walls(
 }
 
 /// The exact environment of tool pods: toolchains first, then the base system, nothing of the host's own.
-pub(crate) fn tool_environment(spec: &TaskSpec, toolchains: &[Toolchain]) -> Vec<(String, String)> {
+pub(crate) fn tool_environment(
+    spec: &TaskSpec,
+    toolchains: &[Toolchain],
+    packages: &Packages,
+) -> Vec<(String, String)> {
     let mut path: Vec<String> = toolchains.iter().flat_map(|t| t.path.iter().cloned()).collect();
     path.extend(toolchain::base().path);
     let mut env: BTreeMap<String, String> =
@@ -229,6 +243,7 @@ pub(crate) fn tool_environment(spec: &TaskSpec, toolchains: &[Toolchain]) -> Vec
             env.insert(ours.to_owned(), value.clone());
         }
     }
+    packages::lead(&mut env, packages);
     #[cfg(feature = "weaken")]
     if nucleus_sys::weaken::off(nucleus_sys::weaken::Weak::Env) {
         env.extend(std::env::vars());

@@ -24,7 +24,7 @@ use crate::model::ModelLedger;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
 use crate::terminal::Terminal;
-use crate::{agent_pod, approvals, attach, door, opening, payload, publish, world};
+use crate::{agent_pod, approvals, attach, door, opening, packages, payload, publish, world};
 
 /// How often expired approvals and deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -88,7 +88,8 @@ pub(crate) fn run(
     let withhold = Withhold::new(envelope.permissions().clone(), envelope.classifier().clone());
     let driver = session::driver(&spec, envelope.permissions())?;
     let digest = cache_digest(&envelope)?;
-    let mut session = session::open(&spec, &admitted, driver, &withhold, &digest)?;
+    let packages = &envelope.permissions().packages;
+    let mut session = session::open(&spec, &admitted, driver, &withhold, packages, &digest)?;
     let envelope = session::hide_scrubbed(&envelope, &session.handles.scrubbed)?;
 
     let principal = principal(&spec)?;
@@ -105,11 +106,8 @@ pub(crate) fn run(
     if let Some(sockets) = session.handles.dns.take() {
         egress.serve_names(sockets, recorder.clone(), Arc::clone(control) as Arc<dyn Feed>);
     }
-    let relay = publish::Relay {
-        driver: Arc::clone(&session.driver) as Arc<dyn Driver>,
-        recorder: recorder.clone(),
-        feed: Arc::clone(control) as Arc<dyn Feed>,
-    };
+    let driver = Arc::clone(&session.driver) as Arc<dyn Driver>;
+    let relay = publish::Relay::new(driver, recorder.clone(), control.clone());
     opening::record(&spec, &recorder, &session, &executor, &name)?;
     egress.serve_published(published, relay);
     let mut task = Task {
@@ -155,6 +153,7 @@ fn start(
     (name, mut notes): (&str, Vec<String>),
     sender: &Sender<TaskEvent>,
 ) -> Result<Running, Failure> {
+    packages::serve(task, caller.principal())?;
     match task.spec.payload.clone() {
         Payload::Command { argv } => start_command(task, argv, caller, stop, name, notes),
         Payload::Client => {

@@ -69,7 +69,7 @@ pub(crate) fn tool_runner(spec: &TaskSpec, session: &TaskSession) -> Result<PodR
         Arc::clone(&session.driver) as Arc<dyn Driver>,
         root,
         spec.workspace.to_string_lossy().into_owned(),
-        session::tool_environment(spec, &session.toolchains),
+        session::tool_environment(spec, &session.toolchains, &session.packages),
         session::acting_ids(&session.handles.ids),
     ))
 }

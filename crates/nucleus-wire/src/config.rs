@@ -12,6 +12,9 @@
 //! upstream = "https://api.anthropic.com"   # of Claude models
 //! prices = "prices.toml"           # beside this file, or absolute
 //!
+//! [network.registries]             # mirrors of package registries, in place of the public ones
+//! cargo = "https://mirror.example/crates-index"
+//!
 //! [approvals]
 //! mode = "terminal"                # or "socket": `nucleus approvals` answers; "none": whatever needs approval is refused
 //!
@@ -32,9 +35,9 @@
 //! The user's settings win over the administrator's, except that what the administrator forbids stays forbidden and the
 //! ceiling is met with every run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lattice_guard::{Level, Operation, Permissions};
+use lattice_guard::{Level, Operation, Permissions, Registry};
 
 use crate::control::ApprovalMode;
 use crate::file::{FileErrors, Source, Table};
@@ -42,23 +45,25 @@ use crate::limits::URL_MAX_BYTES;
 use crate::permissions::{PolicyFile, SECTIONS};
 use crate::profile;
 
-const USER_KEYS: [&str; 8] = [
+const USER_KEYS: [&str; 9] = [
     "allow_local_driver",
     "default_profile",
     "agent",
     "colour",
     "quiet",
     "model",
+    "network",
     "approvals",
     "storage",
 ];
-const ADMIN_KEYS: [&str; 10] = [
+const ADMIN_KEYS: [&str; 11] = [
     "allow_local_driver",
     "default_profile",
     "agent",
     "colour",
     "quiet",
     "model",
+    "network",
     "approvals",
     "storage",
     "forbid",
@@ -82,6 +87,8 @@ const APPROVALS: [(&str, ApprovalMode); 3] = [
     ("none", ApprovalMode::None),
 ];
 const UPSTREAMS: &str = "an origin: \"https://host\" or \"https://host:port\", or \"http://127.0.0.1:port\" for a gateway on this machine";
+
+const MIRRORS: &str = "\"https://host[:port][/path]\", or \"http://127.0.0.1:port[/path]\" for a mirror on this machine";
 
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +137,8 @@ pub struct Config {
     pub storage_max_bytes: Option<u64>,
     /// Days after which what is not used goes.
     pub storage_keep_days: Option<u64>,
+    /// Where the packages of a registry come from, in place of the public one.
+    pub registries: BTreeMap<Registry, String>,
 }
 
 /// An administrator's file.
@@ -180,6 +189,7 @@ impl Config {
             quiet: self.quiet.or(other.quiet),
             storage_max_bytes: self.storage_max_bytes.or(other.storage_max_bytes),
             storage_keep_days: self.storage_keep_days.or(other.storage_keep_days),
+            registries: other.registries.clone().into_iter().chain(self.registries).collect(),
         }
     }
 }
@@ -235,6 +245,10 @@ fn settings(root: &Table<'_, '_>, source: &mut Source<'_>) -> Config {
         config.upstream = upstream(&model, source);
         config.prices = prices(&model, source);
     }
+    if let Some(network) = root.table("network", source) {
+        network.only(&["registries"], source);
+        config.registries = registries(&network, source);
+    }
     if let Some(approvals) = root.table("approvals", source) {
         approvals.only(&["mode"], source);
         config.approvals = approvals.get("mode").and_then(|item| item.word(&APPROVALS, source));
@@ -246,6 +260,41 @@ fn settings(root: &Table<'_, '_>, source: &mut Source<'_>) -> Config {
         config.storage_keep_days = storage.integer("keep_days", 1..=KEEP_DAYS_MAX, source);
     }
     config
+}
+
+fn registries(network: &Table<'_, '_>, source: &mut Source<'_>) -> BTreeMap<Registry, String> {
+    let Some(table) = network.table("registries", source) else { return BTreeMap::new() };
+    table.only(&Registry::ALL.map(Registry::name), source);
+    let mut mirrors = BTreeMap::new();
+    for (key, item) in table.entries() {
+        let (Ok(registry), Some(text)) = (key.parse(), item.text("text", source)) else { continue };
+        match base_url(text) {
+            Some(url) => {
+                mirrors.insert(registry, url);
+            }
+            None => source.report_value(&item, MIRRORS),
+        }
+    }
+    mirrors
+}
+
+/// An origin with a plain path behind it.
+fn base_url(written: &str) -> Option<String> {
+    if written.len() > URL_MAX_BYTES {
+        return None;
+    }
+    let rest = written.split_once("://")?.1;
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+    let path = path.trim_end_matches('/');
+    let plain = |name: &str| {
+        !name.is_empty()
+            && !matches!(name, "." | "..")
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    let names_are_plain = path.is_empty() || path.split('/').skip(1).all(plain);
+    let base = written.trim_end_matches('/').strip_suffix(path)?;
+    names_are_plain.then_some(())?;
+    Some(format!("{}{path}", origin(base)?))
 }
 
 fn forbid(root: &Table<'_, '_>, source: &mut Source<'_>) -> Forbid {

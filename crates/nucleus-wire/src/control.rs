@@ -101,6 +101,9 @@ pub struct TaskSpec {
     /// The task goes on when the user's side goes.
     #[serde(default)]
     pub detached: bool,
+    /// Where packages come from, if the policy lets any be fetched.
+    #[serde(default)]
+    pub packages: PackageSources,
     /// Directory that holds `nucleus-mcp`.
     pub bin_dir: PathBuf,
     /// Host environment the proxy may use to find toolchains (`PATH`, `HOME`, `CARGO_HOME`, `RUSTUP_HOME`, …), never passed to a pod as is.
@@ -128,6 +131,20 @@ pub struct TerminalSpec {
     /// Its `COLORTERM`.
     #[serde(default)]
     pub colour: Option<String>,
+}
+
+/// Where packages come from.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageSources {
+    /// Registry → base URL, where the operator has a mirror.
+    pub mirrors: BTreeMap<lattice_guard::Registry, String>,
+    /// Host proxy for HTTPS (`HTTPS_PROXY`), when set.
+    pub https_proxy: Option<String>,
+    /// Hosts that bypass the proxy (`NO_PROXY`).
+    pub no_proxy: Option<String>,
+    /// Extra root certificates in PEM (`SSL_CERT_FILE`).
+    pub extra_roots: Option<PathBuf>,
 }
 
 /// What a task runs.

@@ -18,6 +18,7 @@
 //!
 //! [network]                 # absent = none
 //! allow = ["api.github.com:443", "*.crates.io"]
+//! packages = ["cargo", "npm", "pip"]  # registries that commands may fetch from, and only fetch
 //!
 //! [model]                   # absent = the agent's own provider
 //! allow = ["anthropic"]
@@ -50,13 +51,13 @@ use std::sync::LazyLock;
 
 use lattice_guard::{
     Classifier, CommandLattice, DelegationDepth, Hosts, IsolationFloor, Level, Levels, Models,
-    Names, Operation, PathRules, Paths, Permissions, TimeWindow,
+    Names, Operation, Packages, PathRules, Paths, Permissions, TimeWindow,
 };
 
 pub use budget::{BudgetLimit, Defaults};
 
 use budget::BudgetSection;
-use section::{ModelSection, PathSection};
+use section::{ModelSection, NetworkSection, PathSection};
 
 use crate::file::{FileErrors, Source, Table};
 
@@ -86,7 +87,7 @@ pub struct PolicyFile {
     approvals: BTreeSet<Operation>,
     paths: Option<PathSection>,
     commands: Option<CommandLattice>,
-    network: Option<Hosts>,
+    network: Option<NetworkSection>,
     model: Option<ModelSection>,
     budget: BudgetSection,
     valid_minutes: Option<u64>,
@@ -134,7 +135,8 @@ impl PolicyFile {
                 None => Paths::from_rules(None, Vec::new(), &CLASSIFIER),
             },
             commands: self.commands.clone().unwrap_or_else(CommandLattice::permissive),
-            network: self.network.clone().unwrap_or_else(Hosts::bottom),
+            network: self.network.as_ref().map_or_else(Hosts::bottom, |n| n.hosts.clone()),
+            packages: self.network.as_ref().map_or_else(Packages::bottom, |n| n.packages.clone()),
             model: match &self.model {
                 Some(model) => model.models(own_provider),
                 None => Models { providers: own_provider, visible: PathRules::top() },
@@ -158,7 +160,8 @@ impl PolicyFile {
                 None => Paths::top(),
             },
             commands: self.commands.clone().unwrap_or(top.commands),
-            network: self.network.clone().unwrap_or_else(Hosts::top),
+            network: self.network.as_ref().map_or_else(Hosts::top, |n| n.hosts.clone()),
+            packages: self.network.as_ref().map_or_else(Packages::top, |n| n.packages.clone()),
             model: self.model.as_ref().map_or_else(Models::top, |model| model.models(Names::top())),
             budget: self.budget.limits(&top.budget),
             time: self.valid_minutes.map_or_else(TimeWindow::top, |m| window(started_ms, m)),

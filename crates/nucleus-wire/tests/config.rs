@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use lattice_guard::{Level, MicroUsd, Operation, Permissions};
+use lattice_guard::{Level, MicroUsd, Operation, Permissions, Registry};
 use nucleus_wire::config::{AdminConfig, Config};
 use nucleus_wire::control::ApprovalMode;
 use nucleus_wire::permissions::Defaults;
@@ -21,6 +21,10 @@ agent = "claude"
 [model]
 upstream = "https://Gateway.example.com:8443/"
 prices = "prices.toml"
+
+[network.registries]
+cargo = "https://Mirror.example.com/Crates/index/"
+npm = "http://127.0.0.1:4873"
 
 [approvals]
 mode = "none"
@@ -58,6 +62,11 @@ fn a_users_file_is_read() {
     assert_eq!(config.agent.as_deref(), Some("claude"));
     assert_eq!(config.upstream.as_deref(), Some("https://gateway.example.com:8443"));
     assert_eq!(config.prices.as_deref(), Some("prices.toml"));
+    let mirrors = [
+        (Registry::Cargo, "https://mirror.example.com/Crates/index".to_owned()),
+        (Registry::Npm, "http://127.0.0.1:4873".to_owned()),
+    ];
+    assert_eq!(config.registries, mirrors.into());
     assert_eq!(config.approvals, Some(ApprovalMode::None));
     assert_eq!(user(""), Config::default());
 }
@@ -180,4 +189,23 @@ proptest! {
         let _ = AdminConfig::parse("c", &bytes);
         let _ = Config::parse("c", format!("[model]\nupstream = {url:?}"));
     }
+}
+
+#[test]
+fn a_mirror_is_an_address_with_a_plain_path_and_nothing_else() {
+    for bad in [
+        "mirror.example",
+        "http://mirror.example",
+        "https://user:word@mirror.example",
+        "https://mirror.example/a/../b",
+        "https://mirror.example/a?b=c",
+        "https://mirror.example/a#b",
+        "https://mirror.example//a",
+        "https://mirror.example/a%20b",
+        "https:///a",
+    ] {
+        let text = format!("[network.registries]\ncargo = {bad:?}\n");
+        assert!(Config::parse("config.toml", &text).is_err(), "{bad}");
+    }
+    assert!(Config::parse("config.toml", "[network.registries]\nmaven = \"https://a.b\"").is_err());
 }

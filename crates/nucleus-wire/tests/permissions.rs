@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use lattice_guard::{
-    Host, IsolationLevel, Layer, Level, MicroUsd, Name, Operation, Permissions, RelPath, Tokens,
+    Host, IsolationLevel, Layer, Level, MicroUsd, Name, Operation, Packages, Permissions, Registry,
+    RelPath, Tokens,
 };
 use nucleus_wire::file::FileErrorKind;
 use nucleus_wire::limits::{POLICY_FILE_MAX_BYTES, POLICY_LIST_MAX_ITEMS, POLICY_MAX_ERRORS};
@@ -425,5 +426,26 @@ proptest! {
             let expected = if *asked { level.min(Level::Ask) } else { level };
             prop_assert_eq!(p.levels.get(*operation), expected);
         }
+    }
+}
+
+#[test]
+fn packages_are_named_one_by_one_and_none_is_the_default() {
+    let read = |text: &str| nucleus_wire::permissions::parse("p.toml", text);
+    let defaults = Defaults::new(None);
+    let envelope = |text: &str| read(text).unwrap().envelope(0, &defaults).packages;
+    let ceiling = |text: &str| read(text).unwrap().ceiling(0).packages;
+    let both = Packages::only([Registry::Cargo, Registry::Npm]);
+    assert_eq!(envelope("[network]\npackages = [\"npm\", \"cargo\"]"), both);
+    assert_eq!(envelope(""), Packages::bottom());
+    assert_eq!(envelope("[network]\npackages = []"), Packages::bottom());
+    assert_eq!(ceiling(""), Packages::top());
+    assert_eq!(ceiling("[network]\nallow = []"), Packages::bottom());
+    let met = both.meet(&ceiling("[network]\npackages = [\"npm\", \"pip\"]"));
+    assert_eq!(met, Packages::only([Registry::Npm]));
+    for bad in
+        ["packages = [\"Cargo\"]", "packages = \"cargo\"", "packages = [\"maven\"]", "package = []"]
+    {
+        assert!(read(&format!("[network]\n{bad}")).is_err(), "{bad}");
     }
 }

@@ -12,6 +12,8 @@ pub enum Channel {
     Client,
     /// The model gate's listener in the agent pod.
     ModelGate,
+    /// The package gate's listener among the tool pods.
+    PackageGate,
     /// The enforcement process itself, for the command a user named.
     Operator,
     /// A program that embeds this library.
@@ -26,6 +28,7 @@ impl Channel {
             Self::Door => "door",
             Self::Client => "client",
             Self::ModelGate => "model_gate",
+            Self::PackageGate => "package_gate",
             Self::Operator => "operator",
             Self::Embedded => "embedded",
         }

@@ -8,6 +8,7 @@ mod clock;
 mod command;
 mod digest;
 mod effect;
+mod egress;
 mod error;
 mod executor;
 mod flood;
@@ -15,6 +16,7 @@ mod jobs;
 pub mod limits;
 mod model;
 mod open;
+mod packages;
 mod pool;
 mod port;
 mod recorder;
@@ -40,6 +42,7 @@ pub use digest::Digest;
 pub use error::ExecutorError;
 pub use executor::{Executor, RunOutput};
 pub use model::{ModelCallRequest, ModelTicket, ModelUsage};
+pub use packages::{PackageFetchRequest, PackageTicket};
 pub use pool::{Busy, Pool};
 pub use port::{
     Approver, Clock, Exit, Feed, NoProgress, Program, Progress, RunSpec, Runner, RunnerError,

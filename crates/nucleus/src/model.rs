@@ -1,8 +1,6 @@
 //! Model calls: effects like any other, through the same rooms.
 
-use lattice_guard::{Action, Decision, Name, Request, decide};
-use nucleus_log::{Durability, Phase};
-use nucleus_wire::control::{FeedEvent, FeedStatus};
+use lattice_guard::{Action, Name};
 use nucleus_wire::display::escape_short;
 
 use crate::budget::{Amount, Reservation};
@@ -12,9 +10,8 @@ use crate::executor::Executor;
 use crate::limits::MAX_TARGET_CHARS;
 use crate::open::{Open, Outcome};
 use crate::recorder::CallRecord;
-use crate::refusal::{Refusal, fail_closed};
-use crate::room::{budget_view, over_budget};
-use crate::session::Verdict;
+use crate::refusal::Refusal;
+use crate::room::over_budget;
 
 /// Times a reservation is tried again when other calls take budget between the clamp and the reservation.
 const MAX_CLAMPS: usize = 4;
@@ -110,53 +107,16 @@ impl Executor {
             ),
             args_digest: request.body,
             policy_digest: self.policy_digest(),
+            quiet: false,
         });
-        match self.admit_model(request, &record, clamp) {
+        let admitted = model_action(request)
+            .and_then(|action| self.admit_egress(action, &record, || self.reserve_model(clamp)));
+        match admitted {
             Ok(reservation) => {
                 Ok(ModelTicket { open: Open::new(sandbox, reservation, record, number, false) })
             }
-            Err(refusal) => Err(self.refuse_model(number, &record, refusal)),
+            Err(refusal) => Err(self.refuse_egress(number, &record, refusal)),
         }
-    }
-
-    /// Decide, reserve, record.
-    fn admit_model(
-        &self,
-        request: &ModelCallRequest,
-        record: &CallRecord,
-        clamp: impl Fn(Amount) -> Result<Amount, Refusal>,
-    ) -> Result<Reservation, Refusal> {
-        let sandbox = self.sandbox();
-        let action =
-            Action::ModelCall { provider: name(&request.provider)?, model: name(&request.model)? };
-        let judged = Request::new(action, sandbox.inner.pod);
-        let now_ms = sandbox.inner.now_ms();
-        let view = budget_view(self);
-        let permit = match decide(self.envelope(), sandbox.label(), &judged, now_ms, &view) {
-            Decision::Allow(permit) => permit,
-            Decision::Deny(reason) => {
-                return Err(Refusal::new(reason.code(), "policy", reason.agent_text()));
-            }
-            Decision::NeedsApproval(obligation) => {
-                return Err(Refusal::new(obligation.code(), "policy", obligation.agent_text()));
-            }
-        };
-        let reservation = self.reserve_model(clamp)?;
-        {
-            let mut label = sandbox.inner.session.label();
-            *label = label.join(permit.label());
-        }
-        let mut event = record.event(sandbox.recorder(), Phase::Intent);
-        event.decision = Some("allow".to_owned());
-        let held = reservation.amount();
-        event.detail.insert("reserved_micro_usd".to_owned(), held.cost_micro_usd.into());
-        event.detail.insert("reserved_input_tokens".to_owned(), held.input_tokens.into());
-        event.detail.insert("reserved_output_tokens".to_owned(), held.output_tokens.into());
-        sandbox
-            .recorder()
-            .append(&event, Durability::Durable)
-            .map_err(|error| fail_closed(&error))?;
-        Ok(reservation)
     }
 
     fn reserve_model(
@@ -173,30 +133,10 @@ impl Executor {
             }
         }
     }
+}
 
-    fn refuse_model(&self, number: u64, record: &CallRecord, refusal: Refusal) -> Refusal {
-        let sandbox = self.sandbox();
-        let refusal = refusal.shown(|text| sandbox.clean(text));
-        let mut event = record.event(sandbox.recorder(), Phase::Decision);
-        event.decision = Some("deny".to_owned());
-        event.result = Some("denied".to_owned());
-        event.rule = Some(refusal.code().to_owned());
-        event.detail.insert("layer".to_owned(), refusal.layer().into());
-        // Nothing was sent; a log that fails denies the next call too.
-        let _ = sandbox.recorder().append(&event, Durability::Written);
-        sandbox.inner.session.count(Verdict::Denied);
-        sandbox.inner.show(FeedEvent {
-            call: number,
-            status: FeedStatus::Denied,
-            tool: record.tool.to_owned(),
-            target: record.target.clone(),
-            rule: Some(refusal.code().to_owned()),
-            layer: Some(refusal.layer().to_owned()),
-            detail: None,
-            duration_ms: None,
-        });
-        refusal
-    }
+fn model_action(request: &ModelCallRequest) -> Result<Action, Refusal> {
+    Ok(Action::ModelCall { provider: name(&request.provider)?, model: name(&request.model)? })
 }
 
 fn name(text: &str) -> Result<Name, Refusal> {

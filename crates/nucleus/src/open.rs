@@ -128,6 +128,10 @@ impl Open {
         detail: Option<String>,
         duration_ms: Option<u64>,
     ) {
+        let went_well = matches!(status, FeedStatus::Allowed | FeedStatus::Done);
+        if self.record.quiet && went_well {
+            return;
+        }
         self.sandbox.inner.show(FeedEvent {
             call: self.number,
             status,

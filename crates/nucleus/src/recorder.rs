@@ -63,13 +63,18 @@ pub(crate) struct CallRecord {
     pub(crate) target: String,
     pub(crate) args_digest: Digest,
     pub(crate) policy_digest: Digest,
+    /// On the screen only when it fails.
+    pub(crate) quiet: bool,
 }
 
 impl CallRecord {
     /// An entry of this call in `phase`.
     pub(crate) fn event(&self, recorder: &Recorder, phase: Phase) -> Event {
-        let mut event =
-            recorder.event(if self.tool == "model" { "model_call" } else { "tool_execution" });
+        let mut event = recorder.event(match self.tool {
+            "model" => "model_call",
+            "packages" => "package_fetch",
+            _ => "tool_execution",
+        });
         event.phase = phase;
         event.request_id = Some(self.request_id.clone());
         event.principal = Some(self.principal.as_str().to_owned());

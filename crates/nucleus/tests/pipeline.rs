@@ -12,5 +12,7 @@ mod concurrency;
 mod faults;
 #[path = "pipeline/model.rs"]
 mod model;
+#[path = "pipeline/packages.rs"]
+mod packages;
 #[path = "pipeline/support.rs"]
 mod support;

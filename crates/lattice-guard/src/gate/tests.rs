@@ -1,6 +1,7 @@
 use super::*;
 use crate::host::{Host, HostPattern, Hosts};
 use crate::level::Levels;
+use crate::packages::{Packages, Registry};
 use crate::program::ResolvedProgram;
 use crate::rel_path::RelPath;
 use crate::request::{Action, Method, PodContext};
@@ -12,7 +13,7 @@ fn envelope(operations: &[Operation], network: bool) -> Permissions {
         .fold(Levels::bottom(), |levels, operation| levels.with(*operation, Level::Ask));
     let host = HostPattern::parse("crates.io").unwrap();
     let network = if network { Hosts::only([host]) } else { Hosts::bottom() };
-    Permissions { levels, network, ..Permissions::top() }
+    Permissions { levels, network, packages: Packages::bottom(), ..Permissions::top() }
 }
 
 fn armed(operations: &[Operation], network: bool, mode: GateMode) -> bool {
@@ -123,4 +124,27 @@ fn taking_a_leg_away_later_does_not_open_the_gate() {
     // The gate of the tightened envelope would be open, which is why it is not computed from it.
     assert!(!Gate::new(&tightened, GateMode::Static).armed());
     assert!(Gate::new(&operator, GateMode::Static).armed());
+}
+
+#[test]
+fn packages_are_untrusted_and_no_way_out() {
+    let with = |operations: &[Operation], packages: Packages, network: bool| {
+        let envelope = Permissions { packages, ..envelope(operations, network) };
+        Gate::new(&envelope, GateMode::Static)
+    };
+    let cargo = || Packages::only([Registry::Cargo]);
+    let run_and_push = [Operation::RunBash, Operation::GitPush];
+    let offline = with(&[Operation::RunBash], cargo(), false);
+    assert!(!offline.armed(), "what runs sends names, and only to registries");
+    let pushing = with(&run_and_push, cargo(), false);
+    assert!(pushing.armed() && asks(&pushing, Label::default(), &push()));
+    assert!(!asks(&pushing, Label::default(), &run(false)));
+    assert!(!with(&run_and_push, Packages::bottom(), false).armed(), "positive control");
+    let connected = with(&[Operation::RunBash], cargo(), true);
+    assert!(asks(&connected, Label::default(), &run(true)), "hosts are a way out as ever");
+
+    let fetched = simple(Action::PackageFetch { registry: Registry::Cargo });
+    let exposure = Gate::new(&Permissions::top(), GateMode::Exposure);
+    let label = exposure.after(Label { private: true, untrusted: false }, &fetched);
+    assert!(label.untrusted && asks(&exposure, label, &run(false)));
 }

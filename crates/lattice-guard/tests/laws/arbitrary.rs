@@ -4,8 +4,8 @@ use lattice_guard::{
     Action, ArgPattern, Atom, BudgetLimits, Classifier, Clause, Clauses, CommandLattice,
     CommandPattern, DelegationDepth, GateMode, Host, HostPattern, Hosts, IsolationFloor,
     IsolationLevel, Label, Layer, Level, Levels, Method, MicroUsd, Models, Name, Names, Operation,
-    PathPattern, PathRules, Paths, Permissions, PodContext, RelPath, Request, ResolvedProgram,
-    RiskData, TimeWindow, Tokens,
+    Packages, PathPattern, PathRules, Paths, Permissions, PodContext, Registry, RelPath, Request,
+    ResolvedProgram, RiskData, TimeWindow, Tokens,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -126,6 +126,10 @@ pub(crate) fn isolation() -> impl Strategy<Value = IsolationFloor> {
         .prop_map(|(minimum, full_layers)| IsolationFloor { minimum, full_layers })
 }
 
+pub(crate) fn packages() -> impl Strategy<Value = Packages> {
+    btree_set(select(Registry::ALL.to_vec()), 0..4).prop_map(Packages::only)
+}
+
 pub(crate) fn delegation() -> impl Strategy<Value = DelegationDepth> {
     prop_oneof![0..3_u32, Just(u32::MAX)].prop_map(DelegationDepth::new)
 }
@@ -158,19 +162,20 @@ pub(crate) fn permissions() -> BoxedStrategy<Permissions> {
             time().boxed(),
             isolation().boxed(),
             names().boxed(),
-            delegation().boxed(),
+            (delegation(), packages()).boxed(),
         ),
     )
         .prop_map(
             |(
                 (levels, paths, commands, network, model),
-                (budget, time, isolation, credentials, delegation),
+                (budget, time, isolation, credentials, (delegation, packages)),
             )| {
                 Permissions {
                     levels,
                     paths,
                     commands,
                     network,
+                    packages,
                     model,
                     budget,
                     time,
@@ -255,6 +260,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => any::<bool>().prop_map(|plain_draft| Action::CreatePr { plain_draft }),
         1 => Just(Action::ManagePods),
         1 => (0..3_u32).prop_map(|depth| Action::SpawnAgent { depth }),
+        1 => select(Registry::ALL.to_vec()).prop_map(|registry| Action::PackageFetch { registry }),
         1 => (name(), name()).prop_map(|(provider, model)| Action::ModelCall { provider, model }),
     ]
 }

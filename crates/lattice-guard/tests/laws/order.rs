@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use lattice_guard::{
     BudgetLimits, Clauses, CommandLattice, DelegationDepth, Hosts, IsolationFloor, Levels, Models,
-    Names, PathRules, Paths, Permissions, TimeWindow,
+    Names, Packages, PathRules, Paths, Permissions, TimeWindow,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -38,6 +38,7 @@ order!(
     DelegationDepth,
     Hosts,
     IsolationFloor,
+    Packages,
     Levels,
     Models,
     Names,
@@ -104,6 +105,7 @@ hold! {
     budget: arbitrary::budget();
     time: arbitrary::time();
     isolation: arbitrary::isolation();
+    packages: arbitrary::packages();
     delegation: arbitrary::delegation();
     permissions: arbitrary::permissions();
 }

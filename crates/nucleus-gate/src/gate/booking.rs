@@ -57,7 +57,10 @@ impl Booking {
     /// The request failed before an answer: free when it was never sent.
     pub(super) async fn after_failure(self, error: UpstreamError) {
         match error {
-            UpstreamError::Connect | UpstreamError::Proxy { .. } | UpstreamError::Tls => {
+            UpstreamError::Connect
+            | UpstreamError::Address
+            | UpstreamError::Proxy { .. }
+            | UpstreamError::Tls => {
                 self.free().await;
             }
             // Some of it may have arrived and be charged.

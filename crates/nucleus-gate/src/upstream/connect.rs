@@ -10,16 +10,18 @@ use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
+use crate::address::is_public;
 use crate::error::{ConfigError, UpstreamError};
 use crate::limits::{PROXY_HEAD_BYTES, RESPONSE_HEAD_BYTES};
 use crate::origin::Origin;
 use crate::proxy::{Proxy, ProxyRules};
 
 /// Certificates the upstream's TLS is checked against.
+#[derive(Clone)]
 pub struct Roots(RootCertStore);
 
 impl Roots {
@@ -97,9 +99,11 @@ pub(crate) async fn connect(
     origin: &Origin,
     proxy: &ProxyRules,
     tls: &Tls,
+    public_only: bool,
 ) -> Result<http1::SendRequest<Full<Bytes>>, UpstreamError> {
     let stream = match proxy.for_origin(origin) {
         Some(proxy) => through_proxy(proxy, origin).await?,
+        None if public_only => public(origin).await?,
         None => TcpStream::connect((origin.host(), origin.port()))
             .await
             .map_err(|_| UpstreamError::Connect)?,
@@ -127,6 +131,16 @@ where
     // The connection ends with its sender; its error reaches the request that waits on it.
     tokio::spawn(async move { connection.await.ok() });
     Ok(sender)
+}
+
+/// Resolves once, checks every address, and dials one that was checked.
+async fn public(origin: &Origin) -> Result<TcpStream, UpstreamError> {
+    let resolved = lookup_host((origin.host(), origin.port())).await;
+    let addresses: Vec<_> = resolved.map_err(|_| UpstreamError::Connect)?.collect();
+    if !addresses.iter().all(|address| is_public(address.ip())) {
+        return Err(UpstreamError::Address);
+    }
+    TcpStream::connect(addresses.as_slice()).await.map_err(|_| UpstreamError::Connect)
 }
 
 async fn through_proxy(proxy: &Proxy, origin: &Origin) -> Result<TcpStream, UpstreamError> {
@@ -161,5 +175,22 @@ fn proxy_status(head: &[u8]) -> u16 {
     match (words.next(), words.next()) {
         (Some("HTTP/1.1" | "HTTP/1.0"), Some(status)) => status.trim().parse().unwrap_or(0),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_public_name_must_not_lead_to_this_machine() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["localhost", "127.0.0.1"] {
+            let origin = Origin::parse(&format!("https://{host}:{port}")).unwrap();
+            assert!(matches!(public(&origin).await, Err(UpstreamError::Address)), "{host}");
+        }
+        // Control: an operator's mirror may be there.
+        TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     }
 }

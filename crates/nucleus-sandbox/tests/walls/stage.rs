@@ -97,6 +97,7 @@ impl Stage {
             }),
             toolchains: Vec::new(),
             cache_dir: None,
+            gate: None,
             limits: Limits {
                 pids: 96,
                 memory_bytes: 256 << 20,

@@ -3,7 +3,7 @@ use std::fmt::Display;
 
 use lattice_guard::{
     Classifier, HostPattern, Hosts, IsolationFloor, IsolationLevel, Layer, Level, Levels, Models,
-    Name, Names, Operation, PathPattern, PathRules, Paths,
+    Name, Names, Operation, Packages, PathPattern, PathRules, Paths, Registry,
 };
 
 use crate::file::{FileErrorKind, Item, Source, Table};
@@ -63,9 +63,16 @@ pub(super) fn paths(root: &Table<'_, '_>, source: &mut Source<'_>) -> Option<Pat
     })
 }
 
-pub(super) fn network(root: &Table<'_, '_>, source: &mut Source<'_>) -> Option<Hosts> {
+/// `[network]` as written. Nothing is named that is not listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NetworkSection {
+    pub(super) hosts: Hosts,
+    pub(super) packages: Packages,
+}
+
+pub(super) fn network(root: &Table<'_, '_>, source: &mut Source<'_>) -> Option<NetworkSection> {
     let table = root.table("network", source)?;
-    table.only(&["allow"], source);
+    table.only(&["allow", "packages"], source);
     let mut hosts = Vec::new();
     for item in table.list("allow", source).unwrap_or_default() {
         let Some(text) = item.text("text", source) else { continue };
@@ -78,7 +85,12 @@ pub(super) fn network(root: &Table<'_, '_>, source: &mut Source<'_>) -> Option<H
             Err(error) => source.report_refused(&item, &error),
         }
     }
-    Some(Hosts::only(hosts))
+    let registries = Registry::ALL.map(|registry| (registry.name(), registry));
+    let named = table.list("packages", source).unwrap_or_default();
+    Some(NetworkSection {
+        hosts: Hosts::only(hosts),
+        packages: Packages::only(named.iter().filter_map(|item| item.word(&registries, source))),
+    })
 }
 
 /// `[model]` as written.

@@ -60,8 +60,9 @@ impl Parsed {
             target: target(&self.call),
             args_digest: args_digest(&self.call),
             policy_digest: executor.policy_digest(),
+            quiet: false,
         });
-        if caller.channel() == Channel::ModelGate {
+        if matches!(caller.channel(), Channel::ModelGate | Channel::PackageGate) {
             let refusal = Refusal::new(
                 "deny.identity.channel",
                 "identity",

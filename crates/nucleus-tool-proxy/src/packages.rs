@@ -1,0 +1,191 @@
+//! Package registries in tool pods: the listener, how clients find it, and the ledger of what is fetched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lattice_guard::{Packages, Registry};
+use nucleus::{
+    Caller, Channel, Digest, Executor, Feed, PackageFetchRequest, PackageTicket, Principal,
+    Recorder,
+};
+use nucleus_gate::{
+    Denial, FetchTicket, PackageFetch, PackageGate, PackageGateConfig, PackageLedger,
+    PackageRefusal, ProxyRules, Roots,
+};
+use nucleus_sandbox::ToolGate;
+use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, PackageSources};
+use nucleus_wire::display::escape_short;
+
+use crate::task::Task;
+
+/// Port of the pods' loopback where the gate is: outside of what programs are given by chance, and of what they use by
+/// habit.
+const PORT: u16 = 61_080;
+/// Where every cargo looks last for its settings, whatever its home and working directory.
+const CARGO_SETTINGS: &str = "/.cargo/config.toml";
+/// Longest target shown in the feed, in characters.
+const TARGET_CHARS_MAX: usize = 120;
+
+/// What tool pods get for these registries; nothing for none.
+pub(crate) fn tool_gate(packages: &Packages) -> Option<ToolGate> {
+    if packages.is_bottom() {
+        return None;
+    }
+    let cargo = packages.permits(Registry::Cargo).then(|| {
+        let text = format!(
+            "# Crates come through the gate of this sandbox.\n[source.crates-io]\nreplace-with = \"nucleus\"\n\n\
+             [source.nucleus]\nregistry = \"sparse+http://127.0.0.1:{PORT}/cargo/\"\n"
+        );
+        (CARGO_SETTINGS.to_owned(), text)
+    });
+    Some(ToolGate { port: PORT, files: cargo.into_iter().collect() })
+}
+
+/// Changes an environment that is made for working offline.
+pub(crate) fn lead(env: &mut BTreeMap<String, String>, packages: &Packages) {
+    for registry in packages.iter() {
+        let (offline, settings): (&str, &[(&str, &str)]) = match registry {
+            Registry::Npm => ("npm_config_offline", &[("npm_config_registry", "npm/")]),
+            Registry::Pip => (
+                "PIP_NO_INDEX",
+                &[("PIP_INDEX_URL", "pip/simple/"), ("UV_DEFAULT_INDEX", "pip/simple/")],
+            ),
+            _ => ("CARGO_NET_OFFLINE", &[]),
+        };
+        env.remove(offline);
+        for (name, path) in settings {
+            env.insert((*name).to_owned(), format!("http://127.0.0.1:{PORT}/{path}"));
+        }
+    }
+}
+
+/// What the user is told.
+pub(crate) fn note(packages: &Packages) -> Option<String> {
+    let names: Vec<&str> = packages.iter().map(Registry::name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "commands can fetch packages of {}, and nothing else of the network",
+            names.join(", ")
+        )
+    })
+}
+
+/// Serves the gate where pods expect it.
+///
+/// # Errors
+/// A mirror, the proxy or the roots are not usable.
+pub(crate) fn serve(task: &mut Task, principal: &Principal) -> Result<(), Failure> {
+    let Some(listener) = task.session.handles.gate.take() else { return Ok(()) };
+    let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
+    let ledger = Ledger {
+        executor: task.executor.clone(),
+        caller: Caller::new(Channel::PackageGate, principal.clone()),
+        recorder: task.recorder.clone(),
+        feed: Arc::clone(&feed),
+    };
+    let packages = task.executor.envelope().permissions().packages.clone();
+    let gate = gate(&packages, &task.spec.packages, Arc::new(ledger))?;
+    task.egress.serve_packages(gate, listener, feed);
+    Ok(())
+}
+
+fn gate(
+    packages: &Packages,
+    from: &PackageSources,
+    ledger: Arc<dyn PackageLedger>,
+) -> Result<Arc<PackageGate>, Failure> {
+    let usage = |error: &dyn std::fmt::Display| Failure {
+        class: FailureClass::Usage,
+        message: format!("package registries: {error}"),
+        hint: Some(
+            "see HTTPS_PROXY, SSL_CERT_FILE, and [network.registries] of the configuration"
+                .to_owned(),
+        ),
+    };
+    let registries: BTreeMap<Registry, Option<String>> =
+        packages.iter().map(|registry| (registry, from.mirrors.get(&registry).cloned())).collect();
+    let extra = from.extra_roots.as_ref().map(std::fs::read).transpose().map_err(|e| usage(&e))?;
+    let roots = Roots::load(extra.as_deref()).map_err(|error| usage(&error))?;
+    let proxy = ProxyRules::parse(from.https_proxy.as_deref(), from.no_proxy.as_deref())
+        .map_err(|error| usage(&error))?;
+    PackageGate::new(PackageGateConfig::new(registries, proxy, roots), ledger)
+        .map_err(|error| usage(&error))
+}
+
+/// Fetches walk the rooms like any effect.
+struct Ledger {
+    executor: Executor,
+    caller: Caller,
+    recorder: Recorder,
+    feed: Arc<dyn Feed>,
+}
+
+impl PackageLedger for Ledger {
+    fn admit(&self, fetch: &PackageFetch) -> Result<Box<dyn FetchTicket>, Denial> {
+        let request = PackageFetchRequest {
+            registry: fetch.registry,
+            package: fetch.package.clone(),
+            address: Digest::of(fetch.address.as_bytes()),
+            listing: fetch.listing,
+        };
+        match self.executor.package_fetch(&request, &self.caller) {
+            Ok(ticket) => Ok(Box::new(Ticket(ticket))),
+            Err(refusal) => {
+                Err(Denial { code: refusal.code().to_owned(), text: refusal.text().to_owned() })
+            }
+        }
+    }
+
+    fn refused(&self, refusal: &PackageRefusal, request: &str) {
+        let mut event = self.recorder.event("gate_refusal");
+        event.tool = Some("packages".to_owned());
+        event.target = Some(request.to_owned());
+        event.decision = Some("deny".to_owned());
+        event.rule = Some(refusal.code().to_owned());
+        // A log that cannot be written denies the next admission by itself.
+        let _poisoned = self.recorder.note(&event);
+        self.feed.event(FeedEvent {
+            call: 0,
+            status: FeedStatus::Denied,
+            tool: "packages".to_owned(),
+            target: escape_short(request, TARGET_CHARS_MAX),
+            rule: Some(refusal.code().to_owned()),
+            layer: Some("gate".to_owned()),
+            detail: None,
+            duration_ms: None,
+        });
+    }
+}
+
+struct Ticket(PackageTicket);
+
+impl FetchTicket for Ticket {
+    fn settle(self: Box<Self>, bytes: u64, fault: Option<&'static str>) {
+        self.0.settle(bytes, fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_named_registries_are_led_to_the_gate_and_no_others() {
+        let offline = || -> BTreeMap<String, String> {
+            [("CARGO_NET_OFFLINE", "true"), ("npm_config_offline", "true"), ("PIP_NO_INDEX", "1")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into()
+        };
+        let mut none = offline();
+        lead(&mut none, &Packages::bottom());
+        assert_eq!(none, offline());
+        assert!(tool_gate(&Packages::bottom()).is_none() && note(&Packages::bottom()).is_none());
+
+        let mut npm = offline();
+        lead(&mut npm, &Packages::only([Registry::Npm]));
+        assert!(!npm.contains_key("npm_config_offline"));
+        assert_eq!(npm.get("npm_config_registry").unwrap(), "http://127.0.0.1:61080/npm/");
+        assert!(npm.contains_key("CARGO_NET_OFFLINE") && npm.contains_key("PIP_NO_INDEX"));
+        assert!(tool_gate(&Packages::only([Registry::Npm])).unwrap().files.is_empty());
+    }
+}
