@@ -296,12 +296,13 @@ impl EventLoop {
             return;
         }
         let Some(view) = self.pending.front() else { return };
-        if let Output::Screen(screen) = &mut self.output {
-            screen.approval(view, self.prompt.is_some());
-        }
         if let Some(prompt) = &self.prompt {
+            // Before the question is shown: nobody can have typed an id that was not seen, and a quick answer counts.
             prompt.flush_type_ahead();
             self.asked = Some(view.id.clone());
+        }
+        if let Output::Screen(screen) = &mut self.output {
+            screen.approval(view, self.prompt.is_some());
         }
     }
 

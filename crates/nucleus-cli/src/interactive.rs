@@ -337,8 +337,9 @@ impl Interactive {
             text: String::new(),
             stale: false,
         }));
-        self.redraw();
+        // Before the question is shown: nobody can have typed an id that was not seen, and a quick answer counts.
         self.terminal.flush_typed();
+        self.redraw();
     }
 
     fn redraw(&mut self) {
