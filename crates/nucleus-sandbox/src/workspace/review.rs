@@ -282,9 +282,10 @@ pub(crate) fn settle(session: &mut Session, lock: &Lock) -> Result<(), Workspace
 }
 
 /// What the pods of a session had, and what only its review needs.
-const NOT_KEPT: [&str; 12] = [
+const NOT_KEPT: [&str; 13] = [
     "agent",
     "agent-tmp",
+    "approvals",
     "copy",
     "copy.json",
     "held.json",
