@@ -11,6 +11,8 @@ mod answer;
 mod catalogue;
 #[path = "approvals/desk.rs"]
 mod desk;
+#[path = "approvals/hook.rs"]
+mod hook;
 #[path = "approvals/peer.rs"]
 mod peer;
 #[path = "approvals/rule.rs"]

@@ -49,6 +49,7 @@ fn serve(serve: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
         review: args.review,
         // The client runs as this user: whatever this user may answer, it could answer itself.
         approvals: ApprovalMode::None,
+        webhook: None,
         model: None,
         timeout_s: None,
         publish: Vec::new(),

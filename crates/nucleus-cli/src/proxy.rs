@@ -25,8 +25,8 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts the proxy in a process group of its own (a Ctrl-C at the terminal is this command's to handle),
-    /// with an empty environment, the control socket and, when there are such, the descriptors of the model key and of
-    /// the connection of a client. `alone` lets go of this command's streams, for a task that outlives it.
+    /// with an empty environment, the control socket and, when there are such, the descriptors of the model key, of
+    /// the connection of a client and of the webhook's key. `alone` lets go of this command's streams, for a task that outlives it.
     pub(crate) fn start(
         program: &Path,
         model_key: Option<OwnedFd>,

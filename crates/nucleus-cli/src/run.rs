@@ -64,6 +64,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let payload = payload(&args, env, &config)?;
     let policy = policy(args.profile.as_deref(), args.config.as_deref(), &config)?;
     let (model, key) = model(&args, env, &config, &state)?;
+    let (webhook, webhook_key) = settings::webhook(&config, &state, env)?.unzip();
     let spec = TaskSpec {
         session: new_session_id()?,
         state_dir: state.dir.clone(),
@@ -76,6 +77,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
         allow_local_driver: allow_local(args.allow_local_driver, &config, &admin, &state)?,
         review: args.review,
         approvals,
+        webhook,
         model,
         timeout_s: args.timeout,
         publish: args.publish.clone(),
@@ -90,7 +92,8 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let quiet = args.quiet || config.quiet == Some(true);
     let verbosity = if quiet { Verbosity::Quiet } else { Verbosity::Normal };
     let room = gc::beside(&state, &config);
-    let proxy = Proxy::start(&program, key, &[], args.detach)?;
+    let handed: Vec<_> = webhook_key.into_iter().map(|fd| ("--webhook-key-fd", fd)).collect();
+    let proxy = Proxy::start(&program, key, &handed, args.detach)?;
     let result =
         front.show(proxy, &ToProxy::Start(Box::new(spec)), &args, Screen::new(verbosity, env));
     if let Some(text) = gc::end(room, &state, result.is_ok())

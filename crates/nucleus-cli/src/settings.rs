@@ -1,11 +1,12 @@
 //! Configuration files of the user and of the administrator, and what of the host the proxy may know.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nucleus_wire::config::{AdminConfig, Colour, Config};
-use nucleus_wire::control::{PackageSources, PolicyText};
+use nucleus_wire::control::{PackageSources, PolicyText, WebhookTarget};
 
 use crate::environment::Environment;
 use crate::failure::CliFailure;
@@ -14,6 +15,8 @@ use crate::state::State;
 
 /// Largest configuration file, in bytes.
 const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+/// Largest key of a webhook, in bytes.
+const KEY_BYTES_MAX: u64 = 4096;
 /// Largest price table, in bytes.
 const PRICES_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -57,6 +60,30 @@ pub(crate) fn package_sources(config: &Config, env: &Environment) -> PackageSour
         no_proxy: env.first(&["NO_PROXY", "no_proxy"]),
         extra_roots: env.first(&["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]).map(PathBuf::from),
     }
+}
+
+/// The webhook that is told of requests, and its key in a sealed memory file.
+pub(crate) fn webhook(
+    config: &Config,
+    state: &State,
+    env: &Environment,
+) -> Result<Option<(WebhookTarget, OwnedFd)>, CliFailure> {
+    let Some(url) = config.webhook.clone() else { return Ok(None) };
+    let Some(named) = &config.webhook_key else {
+        return Err(CliFailure::policy("[approvals] webhook has no webhook_key to sign with"));
+    };
+    let beside = state.user_config.parent().unwrap_or(Path::new("/")).join(named);
+    let key = read_text(&beside, KEY_BYTES_MAX)?;
+    let sealed = nucleus_sys::memfd::sealed(key.as_bytes()).map_err(|error| {
+        CliFailure::unavailable(format!("cannot hold the webhook's key in memory: {error}"))
+    })?;
+    let target = WebhookTarget {
+        url,
+        https_proxy: env.first(&["HTTPS_PROXY", "https_proxy"]),
+        no_proxy: env.first(&["NO_PROXY", "no_proxy"]),
+        extra_roots: env.first(&["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]).map(PathBuf::from),
+    };
+    Ok(Some((target, sealed)))
 }
 
 /// Variables for finding toolchains, and the name the user signs commits with.

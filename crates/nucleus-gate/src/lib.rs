@@ -32,6 +32,7 @@ pub mod limits;
 mod login;
 mod origin;
 mod package;
+mod post;
 mod price;
 mod provider;
 mod proxy;
@@ -50,8 +51,9 @@ pub use ledger::{
 };
 pub use login::LoginFile;
 pub use origin::Origin;
-pub use package::{
     FetchTicket, PackageFetch, PackageGate, PackageGateConfig, PackageLedger, PackageRefusal,
+pub use package::{
+pub use post::Post;
 };
 pub use price::{PriceError, PriceTable};
 pub use provider::Provider;

@@ -32,7 +32,7 @@ use nucleus_wire::control::{Failure, FromProxy};
 
 const USAGE: &str = "\
 nucleus-tool-proxy is started by `nucleus run`; it is not meant to be started by hand.
-usage: nucleus-tool-proxy --control-fd N [--model-key-fd N] [--client-fd N [--listen-fd N --token-fd N]]";
+usage: nucleus-tool-proxy --control-fd N [--model-key-fd N] [--webhook-key-fd N] [--client-fd N [--listen-fd N --token-fd N]]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -61,12 +61,14 @@ struct Descriptors {
     control: OwnedFd,
     model_key: Option<OwnedFd>,
     client: client::Ends,
+    webhook_key: Option<OwnedFd>,
 }
 
 fn descriptors(args: &[String]) -> Option<Descriptors> {
     let mut control = None;
     let mut model_key = None;
     let mut client = client::Ends::default();
+    let mut webhook_key = None;
     let mut rest = args.iter();
     while let Some(flag) = rest.next() {
         let fd = nucleus_sys::fd::inherit(rest.next()?.parse().ok()?).ok()?;
@@ -76,17 +78,18 @@ fn descriptors(args: &[String]) -> Option<Descriptors> {
             "--client-fd" => client.life = Some(fd),
             "--listen-fd" => client.listener = Some(fd),
             "--token-fd" => client.token = Some(fd),
+            "--webhook-key-fd" => webhook_key = Some(fd),
             _ => return None,
         }
     }
-    Some(Descriptors { control: control?, model_key, client })
+    Some(Descriptors { control: control?, model_key, client, webhook_key })
 }
 
 fn serve(descriptors: Descriptors) -> std::io::Result<()> {
     let (control, reader, spec) = control::Control::accept(UnixStream::from(descriptors.control))?;
     let control = Arc::new(control);
     let session_dir = spec.state_dir.join("sessions").join(&spec.session);
-    let handed = (descriptors.model_key, descriptors.client);
+    let handed = (descriptors.model_key, descriptors.client, descriptors.webhook_key);
     let outcome: Result<_, Failure> = task::run(spec, handed, &control, reader);
     let last = match outcome {
         Ok(summary) => FromProxy::Finished(Box::new(summary)),

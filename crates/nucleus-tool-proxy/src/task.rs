@@ -73,7 +73,7 @@ pub(crate) struct Task {
 /// The task could not start. After it has started, every end is a summary.
 pub(crate) fn run(
     mut spec: TaskSpec,
-    (model_key, client): (Option<OwnedFd>, crate::client::Ends),
+    (model_key, client, webhook_key): (Option<OwnedFd>, crate::client::Ends, Option<OwnedFd>),
     control: &Arc<Control>,
     reader: BufReader<UnixStream>,
 ) -> Result<Summary, Failure> {
@@ -96,7 +96,7 @@ pub(crate) fn run(
     let recorder = Recorder::new(Arc::clone(&session.writer), &principal);
     let runner = Arc::new(world::tool_runner(&spec, &session)?);
     let budget = AtomicBudget::new(limits(&envelope));
-    let approvals = approvals::setup(&spec, control)?;
+    let approvals = approvals::setup(&spec, webhook_key, control)?;
     let sandbox = world::sandbox(&spec, control, &clock, &session, &recorder, &runner, approvals)?;
     let socket = approvals::Socket::open(session.session.dir(), &spec.session, &sandbox)
         .map_err(|error| session::io_failure("the approvals socket", &error))?;

@@ -17,6 +17,8 @@
 //!
 //! [approvals]
 //! mode = "terminal"                # or "socket": `nucleus approvals` answers; "none": whatever needs approval is refused
+//! webhook = "https://hooks.example.com/T0/B0"   # told of every request, signed; shows parts of what is asked about
+//! webhook_key = "webhook.key"      # at least 32 bytes, beside this file, or absolute
 //!
 //! [storage]
 //! max_bytes = 21_474_836_480       # of sessions, caches and homes together; a run begins by removing old ones above it
@@ -129,6 +131,10 @@ pub struct Config {
     pub prices: Option<String>,
     /// Who answers approvals.
     pub approvals: Option<ApprovalMode>,
+    /// Address that is told when somebody waits for a yes or a no.
+    pub webhook: Option<String>,
+    /// Path of the key its messages are signed with, absolute or beside the file.
+    pub webhook_key: Option<String>,
     /// When output is coloured.
     pub colour: Option<Colour>,
     /// Show less.
@@ -185,6 +191,8 @@ impl Config {
             upstream: self.upstream.or_else(|| other.upstream.clone()),
             prices: self.prices.or_else(|| other.prices.clone()),
             approvals: self.approvals.or(other.approvals),
+            webhook: self.webhook.or_else(|| other.webhook.clone()),
+            webhook_key: self.webhook_key.or_else(|| other.webhook_key.clone()),
             colour: self.colour.or(other.colour),
             quiet: self.quiet.or(other.quiet),
             storage_max_bytes: self.storage_max_bytes.or(other.storage_max_bytes),
@@ -250,7 +258,12 @@ fn settings(root: &Table<'_, '_>, source: &mut Source<'_>) -> Config {
         config.registries = registries(&network, source);
     }
     if let Some(approvals) = root.table("approvals", source) {
-        approvals.only(&["mode"], source);
+        approvals.only(&["mode", "webhook", "webhook_key"], source);
+        let text = |key: &str, source: &mut Source<'_>| {
+            approvals.text(key, source).map(|(text, _)| text.to_owned())
+        };
+        config.webhook = text("webhook", source);
+        config.webhook_key = text("webhook_key", source);
         config.approvals = approvals.get("mode").and_then(|item| item.word(&APPROVALS, source));
     }
     if let Some(storage) = root.table("storage", source) {

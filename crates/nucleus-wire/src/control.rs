@@ -88,6 +88,9 @@ pub struct TaskSpec {
     pub review: bool,
     /// Who can answer approvals.
     pub approvals: ApprovalMode,
+    /// Webhook that is told of requests (its key comes at `--webhook-key-fd`).
+    #[serde(default)]
+    pub webhook: Option<WebhookTarget>,
     /// Where model calls go; absent when the payload needs no model.
     pub model: Option<ModelUpstream>,
     /// Hard limit for the whole task, in seconds; the policy's window still holds.
@@ -231,6 +234,20 @@ pub enum ApprovalMode {
     Socket,
     /// Nobody: obligations deny.
     None,
+}
+
+/// A webhook of the user's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookTarget {
+    /// `https://host[:port]/path`, or `http://` to this machine.
+    pub url: String,
+    /// Host proxy for HTTPS (`HTTPS_PROXY`), when set.
+    pub https_proxy: Option<String>,
+    /// Hosts that bypass the proxy (`NO_PROXY`).
+    pub no_proxy: Option<String>,
+    /// Extra root certificates in PEM (`SSL_CERT_FILE`).
+    pub extra_roots: Option<PathBuf>,
 }
 
 /// Where model calls go.
