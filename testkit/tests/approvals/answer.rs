@@ -63,7 +63,8 @@ fn unknown_foreign_used_and_late_ids_are_refused_with_clear_words() {
         refused(approvals(&host, &["approve", &first]), 77, "already used");
         refused(approvals(&host, &["deny", &first]), 77, "already used");
         approvals(&host, &["deny", &second]).expect_code(0);
-        refused(approvals(&host, &["approve", &second]), 77, "already refused");
+        // The task may be over by now, and then its log says the same.
+        refused(approvals(&host, &["approve", &second]), 77, "refused");
         let (outcome, _) = task.outcome();
         outcome.expect_code(0);
         // The task is over: its log still says what became of them.
