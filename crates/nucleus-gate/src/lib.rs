@@ -51,10 +51,10 @@ pub use ledger::{
 };
 pub use login::LoginFile;
 pub use origin::Origin;
-    FetchTicket, PackageFetch, PackageGate, PackageGateConfig, PackageLedger, PackageRefusal,
 pub use package::{
-pub use post::Post;
+    FetchTicket, PackageFetch, PackageGate, PackageGateConfig, PackageLedger, PackageRefusal,
 };
+pub use post::Post;
 pub use price::{PriceError, PriceTable};
 pub use provider::Provider;
 pub use proxy::ProxyRules;
