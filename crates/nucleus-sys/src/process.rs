@@ -276,11 +276,13 @@ pub fn reap() -> io::Result<()> {
     }
 }
 
-/// Replaces this process by a program with exactly this environment; returns only on failure.
+/// Replaces this process by a program with exactly this environment and every signal at its default; returns only on
+/// failure.
 ///
 /// A name without `/` is looked up in the `PATH` of `env`.
 #[must_use]
 pub fn execute(program: &str, args: &[String], env: &[(String, String)]) -> io::Error {
+    default_signals();
     let mut command = std::process::Command::new(program);
     command.args(args);
     if !off(Weak::Env) {
@@ -290,6 +292,15 @@ pub fn execute(program: &str, args: &[String], env: &[(String, String)]) -> io::
         command.env(name, value);
     }
     command.exec()
+}
+
+/// Undoes what whoever started us ignored (a shell does so for its background jobs): it would outlive the `execve(2)`.
+/// The mask is emptied by the standard library.
+fn default_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default action installs no handler; numbers that cannot be set are refused without harm.
+        let _before = unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// The id of a process behind a descriptor, as this process's `/proc` sees it.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use testkit::host::{Account, Leftover, Outcome, leftovers};
+use testkit::host::{Account, Host, Leftover, Outcome, leftovers, programs};
 use testkit::script::Step;
 
 use serde_json::json;
@@ -30,6 +30,35 @@ fn row_16_a_descriptor_left_open_does_not_reach_a_pod() {
         let outcome = Outcome::of(&mut careless);
         Attempt::when(outcome.code == Some(0) && outcome.stdout.contains("descriptor 9"), outcome)
     });
+}
+
+#[test]
+fn row_16_signals_that_a_parent_ignores_are_not_ignored_in_a_pod() {
+    let bins = programs();
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        let run = |parent: &str| {
+            let nucleus = host.command("nucleus");
+            let mut careless = Command::new("sh");
+            careless
+                .args(["-c", &format!("{parent} exec \"$@\""), "sh"])
+                .arg(nucleus.get_program());
+            careless.args(nucleus.get_args()).args(RUN).args([
+                "sh",
+                "-c",
+                "kill -INT $$; echo alive",
+            ]);
+            copy_surroundings(&nucleus, &mut careless);
+            Outcome::of(&mut careless)
+        };
+        run("").expect_code(130);
+        let outcome = run("trap '' INT QUIT TERM HUP;").expect_code(130);
+        assert!(!outcome.stdout.contains("alive"), "{outcome}");
+        // The control: such a parent does make a child of its own ignore the signal.
+        let child = "trap '' INT; sh -c 'kill -INT $$; echo alive'";
+        let outcome = Outcome::of(Command::new("sh").args(["-c", child])).expect_code(0);
+        assert!(outcome.stdout.contains("alive"), "{outcome}");
+    }
 }
 
 #[test]

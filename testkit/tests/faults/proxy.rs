@@ -200,10 +200,11 @@ pub(crate) fn nothing_left(host: &Host, witness: &Witness, context: &str) {
     assert!(left.is_empty(), "{left:?}\n{context}");
 }
 
-/// What a task changed: the upper layer of its session, or after an apply the workspace itself.
+/// What a task changed: the upper layer of its session, or after an apply the workspace itself. The kill may have come
+/// while the layer of an applied session was being removed, so what is left of it then says nothing.
 fn changed(host: &Host) -> BTreeMap<String, Option<Vec<u8>>> {
-    let upper =
-        host.sessions().first().map(|dir| dir.join("overlay/upper")).filter(|upper| upper.is_dir());
+    let session = host.sessions().into_iter().next().filter(|dir| !is_applied(dir));
+    let upper = session.map(|dir| dir.join("overlay/upper")).filter(|upper| upper.is_dir());
     if let Some(upper) = upper {
         return work::files(&upper);
     }
@@ -212,6 +213,12 @@ fn changed(host: &Host) -> BTreeMap<String, Option<Vec<u8>>> {
         .into_iter()
         .map(|path| (path.clone(), now.get(&path).cloned()))
         .collect()
+}
+
+fn is_applied(session: &Path) -> bool {
+    let meta = std::fs::read(session.join("session.json")).unwrap_or_default();
+    let meta: serde_json::Value = serde_json::from_slice(&meta).unwrap_or_default();
+    meta["status"] == "applied"
 }
 
 /// The log verifies, and says of every effect that it was intended.

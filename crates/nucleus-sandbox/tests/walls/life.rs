@@ -56,7 +56,8 @@ pub(crate) fn garbage(_stage: &Stage) -> Outcome {
         .stdin(OwnedFd::from(theirs))
         .spawn()
         .expect("launcher");
-    let request = br#"{"Run":{"holder":7,"plan":{"argv":["x"],"env":[],"cwd":"/","terminal":false}}}"#;
+    let request =
+        br#"{"Run":{"holder":7,"plan":{"argv":["x"],"env":[],"cwd":"/","terminal":false}}}"#;
     nucleus_sys::fd::send(&ours, request, &[], 4096).expect("send");
     let answer = nucleus_sys::fd::receive(&ours, 4096).expect("answer").expect("not closed");
     drop(ours);
