@@ -11,9 +11,10 @@ use crate::step::{Step, Tokens, Verdict};
 /// Prefix of the members of a session's first entry that name its layers.
 const LAYER: &str = "layer_";
 /// Members of `detail` that a step shows in words of its own.
-const TOLD: [&str; 16] = [
+const TOLD: [&str; 17] = [
     "channel",
     "layer",
+    "exit",
     "exit_code",
     "exit_signal",
     "truncated",
@@ -278,6 +279,8 @@ fn verdict(kind: &str, phase: &str, members: &Members) -> Verdict {
 fn words(members: &Members) -> Vec<String> {
     let mut words = Vec::new();
     let mut say = |text: Option<String>| words.extend(text);
+    // Of a command of the user's, in words already.
+    say(members.detail("exit"));
     say(members.detail("exit_code").map(|code| format!("exit {code}")));
     say(members.detail("exit_signal").map(|signal| format!("killed by signal {signal}")));
     say(members.detail("job").map(|job| format!("job {job} in the background")));
