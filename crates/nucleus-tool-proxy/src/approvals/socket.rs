@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use nucleus_wire::approvals::{Ask, LINE_MAX_BYTES, RefusedCode, SOCKET, SOCKET_D
 const PEERS_MAX: usize = 16;
 /// A peer that says nothing for this long is hung up on.
 const IDLE: Duration = Duration::from_secs(60);
-/// How often a listener without a peer looks whether the task is over.
+/// How long a refused peer's last words, or descriptors that have run out, are waited for.
 const GLANCE: Duration = Duration::from_millis(200);
 /// Refused peers written to the log one by one; the rest are only refused.
 const REFUSED_PEERS_RECORDED: usize = 20;
@@ -28,7 +28,8 @@ const REFUSED_PEERS_RECORDED: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Socket {
     path: PathBuf,
-    stop: Arc<AtomicBool>,
+    /// Closing it tells the listener's thread that the task is over.
+    bell: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -69,18 +70,17 @@ impl Socket {
             peers: Arc::default(),
             refused: Arc::default(),
         };
-        let stop = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&stop);
+        let (bell, over) = UnixStream::pair()?;
         let thread = std::thread::Builder::new()
             .name("approvals".to_owned())
             .spawn(move || accept(&listener, &desk, &over))?;
-        Ok(Self { path, stop, thread: Some(thread) })
+        Ok(Self { path, bell: Some(bell), thread: Some(thread) })
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
+        drop(self.bell.take());
         // A socket nobody listens at refuses by itself; removing it only says so sooner.
         let _gone = std::fs::remove_file(&self.path);
         if let Some(thread) = self.thread.take() {
@@ -95,16 +95,25 @@ fn bind(dir: &Path) -> std::io::Result<UnixListener> {
     UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}", held.as_fd().as_raw_fd()))
 }
 
-fn accept(listener: &UnixListener, desk: &Desk, over: &AtomicBool) {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let glance =
-        Timespec { tv_sec: 0, tv_nsec: i64::from(u32::try_from(GLANCE.as_nanos()).unwrap_or(0)) };
-    while !over.load(Ordering::SeqCst) {
-        let mut waiting = [PollFd::new(listener, PollFlags::IN)];
-        if !matches!(poll(&mut waiting, Some(&glance)), Ok(1)) {
+/// Serves peers until the other end of `over` is closed.
+fn accept(listener: &UnixListener, desk: &Desk, over: &UnixStream) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    loop {
+        let mut waiting = [PollFd::new(listener, PollFlags::IN), PollFd::new(over, PollFlags::IN)];
+        // Interrupted, or short of memory for a moment.
+        if poll(&mut waiting, None).is_err() {
+            std::thread::sleep(GLANCE);
             continue;
         }
-        let Ok((stream, _)) = listener.accept() else { continue };
+        let [_, over] = &waiting;
+        if !over.revents().is_empty() {
+            return;
+        }
+        let Ok((stream, _)) = listener.accept() else {
+            // Out of descriptors, most likely: it stays ready, so do not spin.
+            std::thread::sleep(GLANCE);
+            continue;
+        };
         if desk.peers.fetch_add(1, Ordering::SeqCst) >= PEERS_MAX {
             desk.peers.fetch_sub(1, Ordering::SeqCst);
             continue;
