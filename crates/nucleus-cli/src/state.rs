@@ -74,19 +74,28 @@ pub(crate) fn user_config(env: &Environment) -> Result<PathBuf, CliFailure> {
     Ok(root.join("nucleus/config.toml"))
 }
 
-/// A new session id: UTC time to the second and four random characters.
+/// A new session id, say `20261129-014015-k4xq7`: UTC time to the second, then the millisecond within it in two characters and three random ones.
+///
+/// Ids sort as their sessions began, to the millisecond: what acts on "the newest session" is right about two that were started in one second.
 pub(crate) fn new_session_id() -> Result<String, CliFailure> {
-    const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
-    let mut random = [0_u8; 4];
+    let mut random = [0_u8; 3];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(
         |error| CliFailure::unavailable(format!("no randomness from the kernel: {error}")),
     )?;
-    let tail: String = random
-        .iter()
-        .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)))
+    Ok(session_id(jiff::Timestamp::now(), random))
+}
+
+fn session_id(now: jiff::Timestamp, random: [u8; 3]) -> String {
+    /// In the order of their bytes, without what is easily misread.
+    const ALPHABET: &[u8; 32] = b"023456789abcdefghjkmnpqrstuvwxyz";
+    let millisecond = u16::try_from(now.subsec_millisecond().rem_euclid(1000)).unwrap_or(0);
+    let digits = [millisecond / 32, millisecond % 32].into_iter();
+    let tail: String = digits
+        .chain(random.into_iter().map(|byte| u16::from(byte % 32)))
+        .filter_map(|digit| ALPHABET.get(usize::from(digit)))
         .map(|b| char::from(*b))
         .collect();
-    Ok(format!("{}-{tail}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S")))
+    format!("{}-{tail}", now.strftime("%Y%m%d-%H%M%S"))
 }
 
 fn create_private(dir: &Path) -> Result<(), CliFailure> {
@@ -121,8 +130,20 @@ mod tests {
     #[test]
     fn session_ids_have_the_documented_form() {
         let id = new_session_id().unwrap();
-        assert_eq!(id.len(), 20, "{id}");
+        assert_eq!(id.len(), 21, "{id}");
         assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+    }
+
+    #[test]
+    fn session_ids_sort_as_their_sessions_began() {
+        let begin: jiff::Timestamp = "2026-11-29T01:40:15Z".parse().unwrap();
+        let at = |ms: i64, random| {
+            session_id(begin + jiff::SignedDuration::from_millis(ms), [random; 3])
+        };
+        // The earlier one has the higher random part: time alone decides.
+        let ids: Vec<String> = (0..2500).map(|ms| at(ms, if ms % 2 == 0 { 31 } else { 0 })).collect();
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert_ne!(at(7, 1), at(7, 2), "two of one millisecond differ");
     }
 
     #[test]
