@@ -188,14 +188,14 @@ pub(crate) struct RunArgs {
     /// Work with the agent in its own terminal interface (see `nucleus claude`); Ctrl-] calls up Nucleus itself.
     #[arg(long, short, conflicts_with_all = ["command", "json", "quiet"])]
     pub interactive: bool,
-    /// Start the task, leave it running without a terminal and come back with `nucleus attach`. Nobody can approve
-    /// meanwhile.
+    /// Start the task, leave it running without a terminal and come back with `nucleus attach`. Meanwhile
+    /// `nucleus approvals` answers what it asks.
     #[arg(long, short)]
     pub detach: bool,
     /// The tool calls a scripted agent makes, as JSON.
     #[arg(long, value_name = "FILE", required_if_eq("agent", "scripted"))]
     pub script: Option<PathBuf>,
-    /// Directory to work on; the current one when absent.
+    /// Directory to work on; when absent the repository around the current one, or that itself.
     #[arg(long, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
     /// Accept the local driver: walls of this host's own kernel instead of a microVM.
