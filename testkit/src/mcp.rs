@@ -208,7 +208,7 @@ impl McpClient {
             stderr: self.stderr(),
             took: self.started.elapsed(),
         };
-        (outcome, rest)
+        (outcome.sound(), rest)
     }
 }
 

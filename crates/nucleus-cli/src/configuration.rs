@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lattice_guard::Registry;
 use nucleus_wire::config::{AdminConfig, Config};
 use nucleus_wire::control::ApprovalMode;
 use nucleus_wire::display::escape;
@@ -18,7 +19,7 @@ use crate::{gc, settings};
 
 /// One setting.
 struct Setting {
-    key: &'static str,
+    key: String,
     value: Value,
     origin: String,
 }
@@ -56,11 +57,11 @@ fn show(state: &State, env: &Environment, as_json: bool) -> Result<u8, CliFailur
             other => other.to_string(),
         };
         let origin = page.paint(Tone::Dim, &escape(&origin));
-        print(&format!("{key:<20} {value:<32} {origin}\n"));
+        print(&format!("{key:<24} {value:<32} {origin}\n"));
     }
     for rule in forbidden(&admin) {
         let origin = page.paint(Tone::Dim, &escape(&state.admin_config.display().to_string()));
-        print(&format!("{:<20} {:<32} {origin}\n", "forbidden", escape(&rule)));
+        print(&format!("{:<24} {:<32} {origin}\n", "forbidden", escape(&rule)));
     }
     Ok(0)
 }
@@ -78,7 +79,7 @@ fn all(state: &State, env: &Environment, user: &Config, admin: &AdminConfig) -> 
         ($key:literal, $field:ident, $default:expr, $shown:expr) => {{
             let value = user.$field.clone().or_else(|| admin.$field.clone());
             Setting {
-                key: $key,
+                key: $key.to_owned(),
                 value: value.map_or($default, $shown),
                 origin: from(user.$field.is_some(), admin.$field.is_some()),
             }
@@ -103,7 +104,7 @@ fn all(state: &State, env: &Environment, user: &Config, admin: &AdminConfig) -> 
         colour.value = json!("never");
         colour.origin = "NO_COLOR".to_owned();
     }
-    vec![
+    let mut settings = vec![
         setting!("allow_local_driver", allow_local_driver, json!(false), |flag| json!(flag)),
         setting!("default_profile", default_profile, json!(profile::DEFAULT_PROFILE), |name| {
             json!(name)
@@ -115,8 +116,23 @@ fn all(state: &State, env: &Environment, user: &Config, admin: &AdminConfig) -> 
         setting!("model.prices", prices, json!("built in"), |path| json!(path)),
         setting!("approvals.mode", approvals, json!("terminal"), approvals),
         setting!("storage.max_bytes", storage_max_bytes, json!(gc::MAX_BYTES), |n| json!(n)),
+        setting!("approvals.webhook", webhook, Value::Null, |url| json!(url)),
+        setting!("approvals.webhook_key", webhook_key, Value::Null, |path| json!(path)),
+        setting!("storage.max_bytes", storage_max_bytes, json!(gc::MAX_BYTES), |n| json!(n)),
         setting!("storage.keep_days", storage_keep_days, json!(gc::KEEP_DAYS), |n| json!(n)),
-    ]
+    ];
+    settings.extend(Registry::ALL.map(|registry| {
+        let mirror = user.registries.get(&registry).or_else(|| admin.registries.get(&registry));
+        Setting {
+            key: format!("network.registries.{registry}"),
+            value: mirror.map_or(json!("the public one"), |url| json!(url)),
+            origin: from(
+                user.registries.contains_key(&registry),
+                admin.registries.contains_key(&registry),
+            ),
+        }
+    }));
+    settings
 }
 
 fn forbidden(admin: &AdminConfig) -> Vec<String> {
@@ -126,6 +142,9 @@ fn forbidden(admin: &AdminConfig) -> Vec<String> {
     }
     rules.extend(admin.forbid.profiles.iter().map(|name| format!("profile {name}")));
     rules.extend(admin.forbid.operations.iter().map(|op| format!("operation {}", op.name())));
+    if admin.has_ceiling() {
+        rules.push("whatever [ceiling] of that file does not allow".to_owned());
+    }
     rules
 }
 
@@ -151,12 +170,13 @@ fn path(state: &State, as_json: bool) {
 }
 
 fn check(state: &State, env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
-    let user = settings::user(state).and_then(|user| {
-        // The files it names are part of it.
-        settings::prices(&user, state)
-    });
     let admin = settings::admin(state).map(|_| ());
-    let results = [user.map(|_| ()), admin];
+    // What is wrong with the administrator's file is said beside that one.
+    let user = match &admin {
+        Ok(()) => settings::usable(state, env).map(|_| ()),
+        Err(_) => settings::user(state).map(|_| ()),
+    };
+    let results = [user, admin];
     let page = Page::new(env);
     let mut code = 0;
     let mut rows = Vec::new();

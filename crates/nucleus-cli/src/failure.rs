@@ -56,6 +56,18 @@ impl CliFailure {
         self
     }
 
+    /// The same failure, blamed on something else: on the file, say, that named what failed.
+    #[must_use]
+    pub(crate) fn blamed(mut self, class: FailureClass) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// Whether it says what to do already.
+    pub(crate) fn has_hint(&self) -> bool {
+        self.hint.is_some()
+    }
+
     /// Notes that a reader of JSON lines has been told already.
     #[must_use]
     pub(crate) fn told(mut self) -> Self {

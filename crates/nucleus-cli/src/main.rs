@@ -31,6 +31,7 @@ mod report;
 mod run;
 mod scope;
 mod screen;
+mod secret;
 mod sessions;
 mod settings;
 mod shell;

@@ -64,7 +64,7 @@ pub(crate) fn run(args: RunArgs, env: &Environment) -> Result<u8, CliFailure> {
     let payload = payload(&args, env, &config)?;
     let policy = policy(args.profile.as_deref(), args.config.as_deref(), &config)?;
     let (model, key) = model(&args, env, &config, &state)?;
-    let (webhook, webhook_key) = settings::webhook(&config, &state, env)?.unzip();
+    let (webhook, webhook_key) = settings::webhook(&config, env)?.unzip();
     let spec = TaskSpec {
         session: new_session_id()?,
         state_dir: state.dir.clone(),
@@ -329,7 +329,7 @@ fn model(
         https_proxy: env.first(&["HTTPS_PROXY", "https_proxy"]),
         no_proxy: env.first(&["NO_PROXY", "no_proxy"]),
         extra_roots: env.first(&["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]).map(PathBuf::from),
-        prices: settings::prices(config, state)?,
+        prices: settings::prices(config)?,
     };
     Ok((Some(upstream), fd))
 }

@@ -2,19 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nucleus_wire::config::{AdminConfig, Colour, Config};
-use nucleus_wire::control::{PackageSources, PolicyText, WebhookTarget};
+use nucleus_wire::control::{FailureClass, PackageSources, PolicyText, WebhookTarget};
+use nucleus_wire::limits::WEBHOOK_KEY_MIN_BYTES;
 
 use crate::environment::Environment;
 use crate::failure::CliFailure;
 use crate::run::read_text;
+use crate::secret::read_secret;
 use crate::state::State;
 
 /// Largest configuration file, in bytes.
 const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+/// How to make the key of a webhook.
+const WEBHOOK_KEY: &str = "(umask 077; head -c 32 /dev/urandom | base64 > FILE), and name it: [approvals] webhook_key = \"FILE\"";
 /// Largest key of a webhook, in bytes.
 const KEY_BYTES_MAX: u64 = 4096;
 /// Largest price table, in bytes.
@@ -24,9 +29,19 @@ const PRICES_BYTES_MAX: u64 = 1024 * 1024;
 pub(crate) fn user(state: &State) -> Result<Config, CliFailure> {
     match read(&state.user_config)? {
         Some(text) => Config::parse(&state.user_config.display().to_string(), &text)
+            .map(|config| beside(config, &state.user_config))
             .map_err(|errors| CliFailure::policy(errors.to_string())),
         None => Ok(Config::default()),
     }
+}
+
+/// The same settings, the files they name beside the file that names them.
+fn beside(mut config: Config, file: &Path) -> Config {
+    let dir = file.parent().unwrap_or(Path::new("/"));
+    for named in [&mut config.prices, &mut config.webhook_key] {
+        *named = named.take().map(|name| dir.join(name).display().to_string());
+    }
+    config
 }
 
 /// What the user's file says of colours. A file that is wrong is told by whoever needs all of it.
@@ -38,18 +53,48 @@ pub(crate) fn colour(env: &Environment) -> Option<Colour> {
 
 /// The administrator's settings, and their text for the proxy, which judges by it itself.
 pub(crate) fn admin(state: &State) -> Result<(AdminConfig, Option<PolicyText>), CliFailure> {
-    let Some(text) = read(&state.admin_config)? else { return Ok((AdminConfig::default(), None)) };
-    let name = state.admin_config.display().to_string();
-    let admin = AdminConfig::parse(&name, &text)
+    let path = &state.admin_config;
+    let Some(text) = read(path)? else { return Ok((AdminConfig::default(), None)) };
+    refuse_common(path)?;
+    let name = path.display().to_string();
+    let mut admin = AdminConfig::parse(&name, &text)
         .map_err(|errors| CliFailure::policy(errors.to_string()))?;
+    admin.settings = beside(admin.settings, path);
     Ok((admin, Some(PolicyText { name, path: Some(state.admin_config.clone()), text })))
 }
 
+/// What both files say together, and whatever they name can be used: a run would find nothing else wrong.
+pub(crate) fn usable(state: &State, env: &Environment) -> Result<Config, CliFailure> {
+    let (admin, _) = admin(state)?;
+    let config = user(state)?.or(&admin.settings);
+    prices(&config)?;
+    webhook(&config, env)?;
+    Ok(config)
+}
+
+/// An administrator's file that others could write would be theirs.
+fn refuse_common(path: &Path) -> Result<(), CliFailure> {
+    let meta = std::fs::metadata(path)
+        .map_err(|error| CliFailure::policy(format!("{}: {error}", path.display())))?;
+    if meta.uid() == 0 && meta.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let shown = path.display();
+    Err(CliFailure::policy(format!(
+        "{shown} must belong to root and be writable by root alone (it belongs to uid {}, mode {:04o})",
+        meta.uid(),
+        meta.mode() & 0o7777
+    ))
+    .hint(format!("chown root:root {shown} && chmod 644 {shown}")))
+}
+
 /// The text of the price table the configuration names.
-pub(crate) fn prices(config: &Config, state: &State) -> Result<Option<String>, CliFailure> {
+pub(crate) fn prices(config: &Config) -> Result<Option<String>, CliFailure> {
     let Some(named) = &config.prices else { return Ok(None) };
-    let beside = state.user_config.parent().unwrap_or(Path::new("/")).join(named);
-    read_text(&beside, PRICES_BYTES_MAX).map(Some)
+    let text = read_text(Path::new(named), PRICES_BYTES_MAX);
+    text.map(Some).map_err(|failure| {
+        failure.blamed(FailureClass::Policy).hint("[model] prices names this file")
+    })
 }
 
 /// Where packages come from, if the policy lets any be fetched.
@@ -65,15 +110,23 @@ pub(crate) fn package_sources(config: &Config, env: &Environment) -> PackageSour
 /// The webhook that is told of requests, and its key in a sealed memory file.
 pub(crate) fn webhook(
     config: &Config,
-    state: &State,
     env: &Environment,
 ) -> Result<Option<(WebhookTarget, OwnedFd)>, CliFailure> {
     let Some(url) = config.webhook.clone() else { return Ok(None) };
     let Some(named) = &config.webhook_key else {
-        return Err(CliFailure::policy("[approvals] webhook has no webhook_key to sign with"));
+        return Err(CliFailure::policy("[approvals] webhook has no webhook_key to sign with")
+            .hint(WEBHOOK_KEY));
     };
-    let beside = state.user_config.parent().unwrap_or(Path::new("/")).join(named);
-    let key = read_text(&beside, KEY_BYTES_MAX)?;
+    let key = read_secret(Path::new(named), KEY_BYTES_MAX).map_err(|failure| {
+        let failure = failure.blamed(FailureClass::Policy);
+        if failure.has_hint() { failure } else { failure.hint(WEBHOOK_KEY) }
+    })?;
+    if key.strip_suffix('\n').unwrap_or(&key).len() < WEBHOOK_KEY_MIN_BYTES {
+        return Err(CliFailure::policy(format!(
+            "{named}: the key of a webhook has at least {WEBHOOK_KEY_MIN_BYTES} bytes"
+        ))
+        .hint(WEBHOOK_KEY));
+    }
     let sealed = nucleus_sys::memfd::sealed(key.as_bytes()).map_err(|error| {
         CliFailure::unavailable(format!("cannot hold the webhook's key in memory: {error}"))
     })?;
@@ -120,6 +173,16 @@ fn git_settings(env: &Environment) -> Option<BTreeMap<String, String>> {
     Some(settings.filter(|(_, value)| !value.is_empty()).collect())
 }
 
+/// The text of a file that need not be there. One that is there and cannot be read, or whose directory cannot be looked
+/// into, is an error: it may forbid what is about to run.
 fn read(path: &Path) -> Result<Option<String>, CliFailure> {
-    if path.exists() { read_text(path, CONFIG_BYTES_MAX).map(Some) } else { Ok(None) }
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    match std::fs::symlink_metadata(path) {
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
+        Ok(_) | Err(_) => read_text(path, CONFIG_BYTES_MAX).map(Some).map_err(|failure| {
+            failure
+                .blamed(FailureClass::Policy)
+                .hint("what it says holds for every run, so it has to be readable")
+        }),
+    }
 }

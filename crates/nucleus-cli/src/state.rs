@@ -141,7 +141,8 @@ mod tests {
             session_id(begin + jiff::SignedDuration::from_millis(ms), [random; 3])
         };
         // The earlier one has the higher random part: time alone decides.
-        let ids: Vec<String> = (0..2500).map(|ms| at(ms, if ms % 2 == 0 { 31 } else { 0 })).collect();
+        let ids: Vec<String> =
+            (0..2500).map(|ms| at(ms, if ms % 2 == 0 { 31 } else { 0 })).collect();
         assert!(ids.is_sorted(), "{ids:?}");
         assert_ne!(at(7, 1), at(7, 2), "two of one millisecond differ");
     }

@@ -8,12 +8,12 @@ use thiserror::Error;
 pub enum ConfigError {
     /// The upstream is not an origin with an optional plain path.
     #[error(
-        "the model upstream must look like https://host[:port][/path]; credentials, queries and fragments are not accepted"
+        "an upstream must look like https://host[:port][/path]; credentials, queries and fragments are not accepted"
     )]
     Upstream,
     /// Plain HTTP to another machine.
     #[error(
-        "the model upstream {host} would be reached without TLS; plain http is only accepted for 127.0.0.1, [::1] and localhost"
+        "{host} would be reached without TLS; plain http is only accepted for 127.0.0.1, [::1] and localhost"
     )]
     PlainUpstream {
         /// The host named.

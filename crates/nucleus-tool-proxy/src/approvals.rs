@@ -78,7 +78,7 @@ fn webhook_secret(key: Option<OwnedFd>) -> Result<WebhookKey, Failure> {
         class: FailureClass::Policy,
         message: "the webhook's key is missing or shorter than 32 bytes".to_owned(),
         hint: Some(
-            "head -c 32 /dev/urandom | base64 > FILE, and name it in [approvals.webhook] key_file"
+            "(umask 077; head -c 32 /dev/urandom | base64 > FILE), and name it: [approvals] webhook_key"
                 .to_owned(),
         ),
     })

@@ -24,6 +24,8 @@ pub(crate) struct TaskEnvelope {
     pub authority: GrantAuthority,
     /// Name of the operator's policy, for people.
     pub name: String,
+    /// The files that took something from it, for people.
+    pub tightened_by: Vec<String>,
     /// What the user should know about it.
     pub notes: Vec<String>,
 }
@@ -34,13 +36,17 @@ pub(crate) struct TaskEnvelope {
 /// A policy file that is not sound ([`FailureClass::Policy`]), or an administrator who forbids it
 /// ([`FailureClass::Denied`]).
 pub(crate) fn assemble(spec: &TaskSpec, started_ms: u64) -> Result<TaskEnvelope, Failure> {
-    let mut notes = Vec::new();
+    let (mut notes, mut tightened_by) = (Vec::new(), Vec::new());
     let (name, mut operator) = operator_policy(spec, started_ms)?;
     for ceiling in &spec.ceilings {
         let admin = AdminConfig::parse(&ceiling.name, &ceiling.text)
             .map_err(|errors| policy_failure(&errors))?;
         forbidden(&admin, spec)?;
-        operator = operator.meet(&admin.ceiling(started_ms));
+        let admins = admin.ceiling(started_ms);
+        if !operator.leq(&admins) {
+            tightened_by.push(ceiling.name.clone());
+        }
+        operator = operator.meet(&admins);
     }
     if operator.network != lattice_guard::Hosts::bottom() {
         notes.push("the policy names network hosts; pods of this version have no network at all, so none is reachable".to_owned());
@@ -55,11 +61,14 @@ pub(crate) fn assemble(spec: &TaskSpec, started_ms: u64) -> Result<TaskEnvelope,
     let envelope = match project_policy(&spec.workspace, started_ms)? {
         Some(ceiling) => {
             notes.push(format!("{PROJECT_FILE} of this repository tightens the policy"));
+            if !envelope.permissions().leq(&ceiling) {
+                tightened_by.push(format!("{PROJECT_FILE} of this repository"));
+            }
             envelope.tighten(&ceiling)
         }
         None => envelope,
     };
-    Ok(TaskEnvelope { envelope, authority, name, notes })
+    Ok(TaskEnvelope { envelope, authority, name, tightened_by, notes })
 }
 
 fn operator_policy(spec: &TaskSpec, started_ms: u64) -> Result<(String, Permissions), Failure> {

@@ -317,24 +317,58 @@ fn task_words(payload: &Payload) -> String {
     }
 }
 
-/// What the user is told when the policy does not let their own command run: the result's text is for agents.
-pub(crate) fn command_refused(result: &nucleus::ToolResult, policy: &str) -> Failure {
+/// Where a task's rules come from, for people.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    /// Name of the operator's policy.
+    pub policy: String,
+    /// The files that took something from it.
+    pub tightened_by: Vec<String>,
+}
+
+/// What the user is told when the envelope does not let their own command run: the result's text is for agents.
+pub(crate) fn command_refused(result: &nucleus::ToolResult, rules: &Rules) -> Failure {
+    let Rules { policy, tightened_by } = rules;
     let (message, hint) = match &result.ending {
+        nucleus::Ending::Denied(refusal) if refusal.code() == "deny.approval.refused" => {
+            ("you refused this command; nothing was run".to_owned(), None)
+        }
+        nucleus::Ending::Denied(refusal) if refusal.code() == "deny.approval.expired" => (
+            "nobody answered in time, so the command was refused; nothing was run".to_owned(),
+            Some("run it again and answer the question, here or with `nucleus approvals`".to_owned()),
+        ),
         nucleus::Ending::Denied(refusal) => (
-            format!(
-                "policy {policy} does not let this command run ({}, held by {})",
-                refusal.code(),
-                refusal.layer()
-            ),
-            "choose a profile that does (`nucleus profiles`) with --profile NAME,\nor name a permissions.toml of your own with --config FILE",
+            // The rule and what it is about; what follows is advice for an agent.
+            refusal.text().split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned()
+                + &format!(" (policy {policy}, held by {})", refusal.layer()),
+            Some(way_on(refusal.code(), tightened_by)),
         ),
         nucleus::Ending::ApprovalRequired { operation, .. } => (
             format!("policy {policy} asks a person before {operation}, and nobody approved it"),
-            "run it at a terminal and answer the question, or use a policy that permits it",
+            Some(
+                "run it at a terminal and answer the question,\nor with --approvals socket and answer from another one: nucleus approvals,\nor use a policy that permits it"
+                    .to_owned(),
+            ),
         ),
-        _ => (result.text.clone(), "the log of the session has the details"),
+        _ => (result.text.clone(), Some("the log of the session has the details".to_owned())),
     };
-    Failure { class: FailureClass::Denied, message, hint: Some(hint.to_owned()) }
+    Failure { class: FailureClass::Denied, message, hint }
+}
+
+/// What could let a refused command run, by what refused it.
+fn way_on(code: &str, tightened_by: &[String]) -> String {
+    let what = if code.starts_with("deny.budget.") {
+        "give it more in [budget] of a permissions.toml of your own: --config FILE"
+    } else {
+        "choose a profile that lets it (`nucleus profiles`) with --profile NAME,\nor name a permissions.toml of your own with --config FILE"
+    };
+    match tightened_by {
+        [] => what.to_owned(),
+        files => format!(
+            "{what}\nalso in force: {}; what it takes away, no profile gives back",
+            files.join(" and ")
+        ),
+    }
 }
 
 /// Why a command of the user's cannot be executed in a pod.

@@ -81,14 +81,17 @@ pub(crate) fn run(
     let clock = clock()?;
     let admitted = session::admit(&spec)?;
     spec.workspace = admitted.path().to_owned();
-    let TaskEnvelope { envelope, authority, name, mut notes } =
+    let TaskEnvelope { envelope, authority, name, tightened_by, mut notes } =
         envelope::assemble(&spec, clock.wall_ms())?;
+    let rules = session::Rules { policy: name, tightened_by };
     let published = publish::listen(&spec.publish)?;
     notes.extend(published.iter().map(publish::Published::note));
     let withhold = Withhold::new(envelope.permissions().clone(), envelope.classifier().clone());
     let driver = session::driver(&spec, envelope.permissions())?;
     let digest = cache_digest(&envelope)?;
     let packages = &envelope.permissions().packages;
+    // Before there is a session: one that cannot ask leaves nothing behind.
+    let approvals = approvals::setup(&spec, webhook_key, control)?;
     let mut session = session::open(&spec, &admitted, driver, &withhold, packages, &digest)?;
     let envelope = session::hide_scrubbed(&envelope, &session.handles.scrubbed)?;
 
@@ -96,7 +99,6 @@ pub(crate) fn run(
     let recorder = Recorder::new(Arc::clone(&session.writer), &principal);
     let runner = Arc::new(world::tool_runner(&spec, &session)?);
     let budget = AtomicBudget::new(limits(&envelope));
-    let approvals = approvals::setup(&spec, webhook_key, control)?;
     let sandbox = world::sandbox(&spec, control, &clock, &session, &recorder, &runner, approvals)?;
     let socket = approvals::Socket::open(session.session.dir(), &spec.session, &sandbox)
         .map_err(|error| session::io_failure("the approvals socket", &error))?;
@@ -108,7 +110,7 @@ pub(crate) fn run(
     }
     let driver = Arc::clone(&session.driver) as Arc<dyn Driver>;
     let relay = publish::Relay::new(driver, recorder.clone(), control.clone());
-    opening::record(&spec, &recorder, &session, &executor, &name)?;
+    opening::record(&spec, &recorder, &session, &executor, &rules.policy)?;
     egress.serve_published(published, relay);
     let mut task = Task {
         socket,
@@ -128,7 +130,7 @@ pub(crate) fn run(
     let stop = Cancel::new();
     listen(reader, &task, sender.clone(), stop.clone())?;
     let caller = Caller::new(channel_of(&task.spec.payload), principal);
-    let words = (name.as_str(), notes);
+    let words = (&rules, notes);
     let started = start(&mut task, (model_key, client), &caller, &stop, words, &sender);
     let ending = match started {
         Ok(running) => wait(&task, running, &sender, &events),
@@ -150,20 +152,20 @@ fn start(
     (model_key, client): (Option<OwnedFd>, crate::client::Ends),
     caller: &Caller,
     stop: &Cancel,
-    (name, mut notes): (&str, Vec<String>),
+    (rules, mut notes): (&session::Rules, Vec<String>),
     sender: &Sender<TaskEvent>,
 ) -> Result<Running, Failure> {
     packages::serve(task, caller.principal())?;
     match task.spec.payload.clone() {
-        Payload::Command { argv } => start_command(task, argv, caller, stop, name, notes),
+        Payload::Command { argv } => start_command(task, argv, caller, stop, rules, notes),
         Payload::Client => {
             notes.push(crate::client::LABEL.to_owned());
-            opening::announce(task, name, notes);
+            opening::announce(task, &rules.policy, notes);
             crate::client::start(task, client, caller, sender)
         }
         Payload::Agent { .. } => {
             let launch = agent_pod::prepare(task, model_key, &mut notes)?;
-            opening::announce(task, name, notes);
+            opening::announce(task, &rules.policy, notes);
             start_agent(task, launch, caller)
         }
     }
@@ -184,10 +186,10 @@ fn start_command(
     argv: Vec<String>,
     caller: &Caller,
     stop: &Cancel,
-    name: &str,
+    rules: &session::Rules,
     notes: Vec<String>,
 ) -> Result<Running, Failure> {
-    opening::announce(task, name, notes);
+    opening::announce(task, &rules.policy, notes);
     let timeout_ms = task.spec.timeout_s.map(|seconds| seconds.saturating_mul(1_000));
     let cwd = RelPath::parse(if task.spec.within.is_empty() { "." } else { &task.spec.within })
         .map_err(|error| Failure {
@@ -208,7 +210,7 @@ fn start_command(
             // The human has not answered yet: ask again until the request is decided or expires.
             Err(result)
                 if matches!(result.ending, CallEnding::ApprovalRequired { id: Some(_), .. }) => {}
-            Err(result) => return Err(session::command_refused(&result, name)),
+            Err(result) => return Err(session::command_refused(&result, rules)),
         }
     };
     let unavailable = |error: &dyn std::error::Error| Failure {

@@ -90,6 +90,8 @@ const APPROVALS: [(&str, ApprovalMode); 3] = [
 ];
 const UPSTREAMS: &str = "an origin: \"https://host\" or \"https://host:port\", or \"http://127.0.0.1:port\" for a gateway on this machine";
 
+const WEBHOOKS: &str = "\"https://host[:port]/path\" without a query, or \"http://127.0.0.1:port/path\" for a receiver on this machine";
+
 const MIRRORS: &str = "\"https://host[:port][/path]\", or \"http://127.0.0.1:port[/path]\" for a mirror on this machine";
 
 /// When output is coloured.
@@ -219,6 +221,12 @@ impl AdminConfig {
         })
     }
 
+    /// Whether it has a `[ceiling]`.
+    #[must_use]
+    pub fn has_ceiling(&self) -> bool {
+        self.ceiling.is_some()
+    }
+
     /// What every run is met with, for a task that starts at `started_ms`: the ceiling, and `never` for forbidden
     /// operations.
     #[must_use]
@@ -262,7 +270,7 @@ fn settings(root: &Table<'_, '_>, source: &mut Source<'_>) -> Config {
         let text = |key: &str, source: &mut Source<'_>| {
             approvals.text(key, source).map(|(text, _)| text.to_owned())
         };
-        config.webhook = text("webhook", source);
+        config.webhook = webhook(&approvals, source);
         config.webhook_key = text("webhook_key", source);
         config.approvals = approvals.get("mode").and_then(|item| item.word(&APPROVALS, source));
     }
@@ -289,6 +297,15 @@ fn registries(network: &Table<'_, '_>, source: &mut Source<'_>) -> BTreeMap<Regi
         }
     }
     mirrors
+}
+
+fn webhook(approvals: &Table<'_, '_>, source: &mut Source<'_>) -> Option<String> {
+    let (written, item) = approvals.text("webhook", source)?;
+    let url = base_url(written);
+    if url.is_none() {
+        source.report_value(&item, WEBHOOKS);
+    }
+    url
 }
 
 /// An origin with a plain path behind it.

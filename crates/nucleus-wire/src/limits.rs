@@ -85,3 +85,6 @@ const _: () = assert!(STDIN_MAX_BYTES.saturating_mul(2) < FRAME_MAX_BYTES);
 const _: () = assert!(CONTENT_MAX_BYTES < FRAME_MAX_BYTES);
 const _: () = assert!(EDIT_MAX_BYTES.saturating_mul(2) < FRAME_MAX_BYTES);
 const _: () = assert!(ARGV_MAX_ITEMS < JSON_MAX_VALUES);
+
+/// Shortest key of an approvals webhook, a line break at its end not counted.
+pub const WEBHOOK_KEY_MIN_BYTES: usize = 32;

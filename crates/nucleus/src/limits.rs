@@ -24,8 +24,6 @@ pub const MAX_APPROVAL_RULES: usize = 16;
 pub const MIN_BREAK_GLASS_REASON_CHARS: usize = 8;
 /// How far the time of a webhook's answer may be from now, in seconds.
 pub const MAX_ANSWER_SKEW_S: u64 = 300;
-/// Shortest key of a webhook, in bytes.
-pub const MIN_WEBHOOK_KEY_BYTES: usize = 32;
 /// Longest reason of a human, in characters.
 pub const MAX_REASON_CHARS: usize = 500;
 

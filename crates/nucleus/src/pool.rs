@@ -52,10 +52,12 @@ impl Pool {
 }
 
 impl Drop for Pool {
-    /// Waits until everything that was handed over is done.
+    /// Waits until everything that was handed over is done. The last handle may go with the last call: then the worker
+    /// that makes it is waited for by nobody, and ends by itself.
     fn drop(&mut self) {
         self.queue = None;
-        for worker in self.workers.drain(..) {
+        let here = std::thread::current().id();
+        for worker in self.workers.drain(..).filter(|worker| worker.thread().id() != here) {
             // A worker that panicked has no more to do.
             let _ = worker.join();
         }
@@ -112,6 +114,23 @@ mod tests {
         go.send(()).unwrap();
         drop(pool);
         assert_eq!(done.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_call_may_hold_the_last_handle_of_its_own_pool() {
+        let pool = Arc::new(Pool::new(2, 4).unwrap());
+        let (sender, receiver) = channel();
+        let (go, gate) = channel::<()>();
+        let own = Arc::clone(&pool);
+        pool.submit(move || {
+            gate.recv().unwrap();
+            let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(own)));
+            sender.send(dropped.is_ok()).unwrap();
+        })
+        .unwrap();
+        drop(pool);
+        go.send(()).unwrap();
+        assert!(receiver.recv().unwrap(), "it waited for itself");
     }
 
     #[test]

@@ -39,6 +39,17 @@ impl Outcome {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             took: started.elapsed(),
         }
+        .sound()
+    }
+
+    /// A panic of a program under test is a defect whatever came of it: a build that unwinds may go on where one that
+    /// ships would have ended. Panics of a payload (a failing test, say) name files of their own.
+    #[must_use]
+    #[track_caller]
+    pub(crate) fn sound(self) -> Self {
+        let of_ours = ["panicked at crates/", "panicked at /rustc/"];
+        assert!(!of_ours.iter().any(|words| self.says(words)), "it panicked: {self}");
+        self
     }
 
     /// Asserts the exit code and gives the outcome back.

@@ -114,7 +114,7 @@ impl Task {
             stderr: text(&self.stderr),
             took: self.started.elapsed(),
         };
-        (outcome, self.witness.clone())
+        (outcome.sound(), self.witness.clone())
     }
 }
 

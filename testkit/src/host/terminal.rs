@@ -221,6 +221,7 @@ impl Terminal {
             stderr: String::new(),
             took: self.started.elapsed(),
         }
+        .sound()
     }
 }
 

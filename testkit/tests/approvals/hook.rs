@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -27,11 +28,12 @@ fn sign(message: &str) -> String {
     hmac::sign(&key, message.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A server that answers every post with `status`.
-fn receiver(status: u16) -> (u16, Receiver<Delivery>) {
+/// A server that answers posts with these statuses one after the other, and all others with the last.
+fn receiver(statuses: &'static [u16]) -> (u16, Receiver<Delivery>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, deliveries) = channel();
+    let mut answered = 0;
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let mut reader = BufReader::new(stream);
@@ -48,6 +50,8 @@ fn receiver(status: u16) -> (u16, Receiver<Delivery>) {
             if reader.read_exact(&mut body).is_err() {
                 continue;
             }
+            let status = statuses.get(answered).or(statuses.last()).unwrap();
+            answered += 1;
             let _gone = write!(
                 reader.get_mut(),
                 "HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -72,6 +76,8 @@ fn configure(host: &Host, port: u16) {
     );
     host.put(&config, "nucleus/config.toml", text.as_bytes());
     host.put(&config, "nucleus/webhook.key", KEY.as_bytes());
+    let key = config.join("nucleus/webhook.key");
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// A signed answer as an honest receiver makes it from a delivery.
@@ -97,7 +103,7 @@ fn answer(delivery: &Value, decision: &str, key_fits: bool) -> String {
 #[test]
 fn a_request_is_posted_signed_and_a_signed_answer_decides_once() {
     for host in hosts() {
-        let (port, deliveries) = receiver(200);
+        let (port, deliveries) = receiver(&[200]);
         configure(&host, port);
         let mut task = park(&host, vec![run(&["touch", "ran.txt"])]);
         let asked = id(&question(&host, &mut task, &[]));
@@ -130,7 +136,7 @@ fn a_request_is_posted_signed_and_a_signed_answer_decides_once() {
 #[test]
 fn a_webhook_that_fails_is_shown_and_holds_nothing_up() {
     for host in hosts() {
-        let (port, _deliveries) = receiver(500);
+        let (port, _deliveries) = receiver(&[500]);
         configure(&host, port);
         let mut task = park(&host, vec![run(&["touch", "ran.txt"])]);
         let asked = id(&question(&host, &mut task, &[]));
@@ -138,5 +144,54 @@ fn a_webhook_that_fails_is_shown_and_holds_nothing_up() {
         approvals(&host, &["approve", &asked]).expect_code(0);
         task.outcome().0.expect_code(0);
         assert!(host.read("ran.txt").is_some());
+    }
+}
+
+#[test]
+fn a_delivery_that_can_still_succeed_is_tried_again() {
+    let host = hosts().remove(0);
+    let (port, deliveries) = receiver(&[503, 200]);
+    configure(&host, port);
+    let mut task = park(&host, vec![run(&["touch", "ran.txt"])]);
+    let asked = id(&question(&host, &mut task, &[]));
+    let got: Vec<Delivery> = (0..2).map(|_| deliveries.recv_timeout(PATIENCE).unwrap()).collect();
+    assert_eq!(got[0].body, got[1].body, "the same message");
+    for try_ in &got {
+        let expected = sign(&format!("nucleus webhook v1\n{}\n{}", try_.timestamp, try_.body));
+        assert_eq!(try_.signature, expected, "each try proves its own time");
+    }
+    approvals(&host, &["deny", &asked]).expect_code(0);
+    let outcome = task.outcome().0;
+    assert!(!outcome.says("was not delivered"), "{outcome}");
+}
+
+#[test]
+fn a_webhook_that_cannot_work_is_told_before_anything_begins() {
+    for host in hosts() {
+        let args = ["run", "--allow-local-driver", "--approvals", "socket", "--", "true"];
+        let config = host.home().join(".config/nucleus/config.toml");
+        let key = host.home().join(".config/nucleus/webhook.key");
+        let refused = |words: &str| {
+            let outcome = host.nucleus(&args).expect_code(65);
+            assert!(outcome.says(words), "{words:?}: {outcome}");
+            assert!(host.sessions().is_empty(), "a session is left: {outcome}");
+            let check = host.nucleus(&["config", "check"]).expect_code(65);
+            assert!(check.says(words), "the same before a run: {check}");
+        };
+        configure(&host, 9);
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        refused("can be read by others");
+        std::fs::write(&key, "short").unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        refused("at least 32 bytes");
+        std::fs::remove_file(&key).unwrap();
+        refused("webhook.key");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace("webhook_key", "# webhook_key")).unwrap();
+        refused("has no webhook_key");
+        for url in ["ftp://x/y", "http://example.com/hook", "https://example.com/hook?token=1"] {
+            std::fs::write(&config, format!("[approvals]\nwebhook = \"{url}\"\n")).unwrap();
+            refused("config.toml:2:11");
+        }
     }
 }

@@ -1,18 +1,19 @@
 //! `nucleus approvals break-glass`: makes the key, and uses it.
 
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use nucleus_wire::approvals::{Ask, BreakGlass, GLASS_SECONDS_DEFAULT, Told};
+use nucleus_wire::control::FailureClass;
 use nucleus_wire::display::escape;
 use serde_json::json;
 
 use super::args::BreakGlassArgs;
 use super::{client, say};
 use crate::failure::CliFailure;
-use crate::run::read_text;
+use crate::secret::read_secret;
 use crate::state::State;
 
 /// Name of the key file beside the configuration file.
@@ -97,16 +98,12 @@ fn open(state: &State, path: &Path, args: &BreakGlassArgs) -> Result<u8, CliFail
 /// The seed, from a file that only this user can read.
 fn read_key(path: &Path) -> Result<[u8; 32], CliFailure> {
     let shown = path.display();
-    let meta = std::fs::metadata(path)
-        .map_err(|error| CliFailure::denied(format!("no break-glass key: {shown}: {error}"))
-            .hint("make one before you need it: nucleus approvals break-glass --init\nor name the file you keep it in: --key FILE"))?;
-    if meta.mode() & 0o077 != 0 {
-        return Err(CliFailure::denied(format!(
-            "{shown} can be read by others, so it proves nothing"
-        ))
-        .hint(format!("chmod 600 {shown}, or make a new key")));
+    if let Err(error) = std::fs::metadata(path) {
+        return Err(CliFailure::denied(format!("no break-glass key: {shown}: {error}"))
+            .hint("make one before you need it: nucleus approvals break-glass --init\nor name the file you keep it in: --key FILE"));
     }
-    let text = read_text(path, KEY_BYTES_MAX)?;
+    let text =
+        read_secret(path, KEY_BYTES_MAX).map_err(|failure| failure.blamed(FailureClass::Denied))?;
     unhex(text.trim())
         .ok_or_else(|| CliFailure::denied(format!("{shown} is not a break-glass key")))
 }

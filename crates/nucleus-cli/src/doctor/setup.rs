@@ -17,7 +17,7 @@ const AGENTS: [Agent; 4] = [Agent::Claude, Agent::Codex, Agent::Gemini, Agent::O
 
 /// The checks.
 pub(super) fn checks(state: &State, bin_dir: &Path, env: &Environment) -> Vec<Check> {
-    vec![programs(bin_dir), agents(env), keys(env), toolchains(env), configuration(state)]
+    vec![programs(bin_dir), agents(env), keys(env), toolchains(env), configuration(state, env)]
 }
 
 fn programs(bin_dir: &Path) -> Check {
@@ -75,14 +75,23 @@ fn toolchains(env: &Environment) -> Check {
     Check::good("toolchains", names.join(", "))
 }
 
-fn configuration(state: &State) -> Check {
-    let read = settings::admin(state).and_then(|_| settings::user(state));
-    match read {
+fn configuration(state: &State, env: &Environment) -> Check {
+    match settings::usable(state, env) {
         Ok(config) if config.allow_local_driver == Some(true) => {
             Check::good("configuration", "valid; the local driver is accepted for good")
         }
         Ok(_) => Check::good("configuration", "valid; runs need --allow-local-driver"),
-        Err(failure) => Check::new("configuration", Verdict::Broken, failure.message())
+        Err(failure) => Check::new("configuration", Verdict::Broken, one_line(failure.message()))
             .mend("nucleus config check says where"),
+    }
+}
+
+/// Errors of a file have a line each; here there is room for one.
+fn one_line(message: &str) -> String {
+    let mut lines = message.lines();
+    let first = lines.next().unwrap_or_default();
+    match lines.count() {
+        0 => first.to_owned(),
+        more => format!("{first} (and {more} more)"),
     }
 }

@@ -2,11 +2,10 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::failure::CliFailure;
-use crate::run::read_text;
+use crate::secret::read_secret;
 
 /// Fewest characters of a token.
 const TOKEN_CHARS_MIN: usize = 32;
@@ -46,17 +45,8 @@ impl Http {
 }
 
 fn token(file: &Path) -> Result<String, CliFailure> {
-    let text = read_text(file, TOKEN_BYTES_MAX)?;
+    let text = read_secret(file, TOKEN_BYTES_MAX)?;
     let shown = file.display();
-    let mode = std::fs::metadata(file)
-        .map_err(|error| CliFailure::usage(format!("{shown}: {error}")))?
-        .permissions()
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(CliFailure::usage(format!("{shown} can be read by others")).hint(format!(
-            "chmod 600 {shown}, and take a new token: others may have read this one"
-        )));
-    }
     let token = text.trim();
     if token.len() < TOKEN_CHARS_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(CliFailure::usage(format!(

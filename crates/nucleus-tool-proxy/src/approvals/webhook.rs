@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nucleus::{Approver, Feed, WebhookKey};
 use nucleus_gate::{Origin, Post, ProxyRules, Roots};
@@ -15,8 +15,10 @@ use serde_json::json;
 
 /// Deliveries that may wait; a receiver that is slower loses the rest, which is shown.
 const QUEUE: usize = 32;
-/// Longest rendering in a message, in characters.
+/// Longest rendering in a message, in characters as they are sent: a chat refuses a section of more than 3,000.
 const RENDERING_CHARS: usize = 2_500;
+/// Waits before a delivery is tried again: a receiver that restarts or is busy gets it all the same.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
 /// The way to the webhook.
 pub(super) struct Webhook {
@@ -60,16 +62,8 @@ impl Webhook {
             .name("webhook".to_owned())
             .spawn(move || {
                 for body in deliveries {
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                    let time = now.as_secs();
-                    let headers = [
-                        ("x-nucleus-timestamp", time.to_string()),
-                        ("x-nucleus-signature", key.sign_delivery(time, &body)),
-                    ];
-                    match runtime.block_on(post.send(&headers, body)) {
-                        Ok(200..=299) => {}
-                        Ok(status) => trouble(&*told, &format!("it answered with status {status}")),
-                        Err(_) => trouble(&*told, "it cannot be reached"),
+                    if let Err(why) = runtime.block_on(deliver(&post, &key, &body)) {
+                        trouble(&*told, &why);
                     }
                 }
             })
@@ -98,11 +92,32 @@ impl Approver for Webhook {
     }
 }
 
+/// Delivers one message, trying again where that can help. Each try is signed anew: the time is part of the proof.
+async fn deliver(post: &Post, key: &WebhookKey, body: &str) -> Result<(), String> {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = now.as_secs();
+        let headers = [
+            ("x-nucleus-timestamp", time.to_string()),
+            ("x-nucleus-signature", key.sign_delivery(time, body)),
+        ];
+        let why = match post.send(&headers, body.to_owned()).await {
+            Ok(200..=299) => return Ok(()),
+            Ok(status @ (408 | 429 | 500..=599)) => format!("it answered with status {status}"),
+            // The same message would be refused again.
+            Ok(status) => return Err(format!("it answered with status {status}")),
+            Err(_) => "it cannot be reached".to_owned(),
+        };
+        let Some(pause) = pauses.next() else { return Err(format!("{why}, three times")) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
 /// What a chat shows, and beside it what a machine that answers has to sign.
 fn message(session: &str, view: &ApprovalView) -> String {
     let title = format!("nucleus: {} wants a yes or a no ({})", view.operation, view.id);
-    // A fence inside would end the block and let the agent's words pose as ours.
-    let rendering = escape_block_short(&view.rendering).replace('`', "'");
+    let rendering = for_chat(&view.rendering);
     let how = format!("nucleus approvals approve {0}   or   deny {0}", view.id);
     json!({
         "text": title,
@@ -120,15 +135,31 @@ fn message(session: &str, view: &ApprovalView) -> String {
     .to_string()
 }
 
-fn escape_block_short(rendering: &str) -> String {
-    let lines: Vec<String> =
-        rendering.lines().map(|line| escape_short(line, RENDERING_CHARS)).collect();
-    let whole = lines.join("\n");
-    if whole.chars().count() <= RENDERING_CHARS {
-        return whole;
+/// A rendering as text of a chat that reads mrkdwn: nothing in it ends the block, links, mentions or notifies.
+fn for_chat(rendering: &str) -> String {
+    let mut shown = String::new();
+    let mut count = 0_usize;
+    for line in rendering.lines() {
+        let line = escape_short(line, RENDERING_CHARS);
+        for char in line.chars().chain(['\n']) {
+            let mut one = [0; 4];
+            let sent: &str = match char {
+                '&' => "&amp;",
+                '<' => "&lt;",
+                '>' => "&gt;",
+                // A fence inside would end the block and let the agent's words pose as ours.
+                '`' => "'",
+                other => other.encode_utf8(&mut one),
+            };
+            count = count.saturating_add(sent.chars().count());
+            if count > RENDERING_CHARS {
+                return format!("{shown}\n… cut here: read all of it with nucleus approvals show");
+            }
+            shown.push_str(sent);
+        }
     }
-    let head: String = whole.chars().take(RENDERING_CHARS).collect();
-    format!("{head}\n… cut here: read all of it with nucleus approvals show")
+    shown.truncate(shown.trim_end().len());
+    shown
 }
 
 fn trouble(feed: &dyn Feed, what: &str) {
@@ -142,4 +173,28 @@ fn trouble(feed: &dyn Feed, what: &str) {
         detail: Some(what.to_owned()),
         duration_ms: None,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RENDERING_CHARS, for_chat};
+
+    #[test]
+    fn a_chat_reads_no_link_no_mention_and_no_end_of_the_block() {
+        let shown = for_chat("echo <https://evil.example|harmless> & <!channel> ```\nnext");
+        assert_eq!(
+            shown,
+            "echo &lt;https://evil.example|harmless&gt; &amp; &lt;!channel&gt; '''\nnext"
+        );
+        assert_eq!(for_chat("touch ran.txt"), "touch ran.txt", "what means nothing stays");
+    }
+
+    #[test]
+    fn what_is_cut_is_cut_between_characters_and_says_so() {
+        let shown = for_chat(&"<".repeat(RENDERING_CHARS));
+        assert!(shown.chars().count() < RENDERING_CHARS + 100, "{}", shown.len());
+        let (kept, said) = shown.split_once('\n').unwrap();
+        assert!(kept.ends_with("&lt;"), "{kept}");
+        assert!(said.contains("cut here"), "{said}");
+    }
 }

@@ -4,10 +4,11 @@
 //! has its own first line, so that neither can be passed off as the other.
 
 use aws_lc_rs::hmac;
+use nucleus_wire::limits::WEBHOOK_KEY_MIN_BYTES;
 use serde::Deserialize;
 
 use crate::digest::{hex, unhex};
-use crate::limits::{MAX_ANSWER_SKEW_S, MIN_WEBHOOK_KEY_BYTES};
+use crate::limits::MAX_ANSWER_SKEW_S;
 
 /// Key of a webhook.
 pub struct WebhookKey(hmac::Key);
@@ -64,7 +65,7 @@ impl WebhookKey {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let long_enough = bytes.len() >= MIN_WEBHOOK_KEY_BYTES;
+        let long_enough = bytes.len() >= WEBHOOK_KEY_MIN_BYTES;
         long_enough.then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
     }
 
