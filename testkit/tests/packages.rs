@@ -29,7 +29,7 @@ pub(crate) fn hosts() -> Vec<(Host, Registry)> {
 /// A policy that lets commands run and packages of `registries` be fetched, and mirrors at the stand-in.
 pub(crate) fn allow(host: &Host, registry: &Registry, registries: &str, more: &str) {
     let policy = format!(
-        "[capabilities]\nread_files = \"always\"\nrun_bash = \"low_risk\"\n[network]\npackages = [{registries}]\n{more}"
+        "[capabilities]\nread_files = \"always\"\nwrite_files = \"low_risk\"\nrun_bash = \"low_risk\"\n[network]\npackages = [{registries}]\n{more}"
     );
     host.put(host.place(), "policy.toml", policy.as_bytes());
     let origin = registry.origin();

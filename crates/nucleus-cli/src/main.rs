@@ -55,6 +55,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let wrong_use = error.use_stderr();
+            if wrong_use && asks_for_json() {
+                let failure = CliFailure::usage(error.to_string().trim());
+                let _gone =
+                    writeln!(std::io::stdout(), "{}", failure.as_json().unwrap_or_default());
+            }
             // Nobody reads: there is nothing to say and the code still tells.
             let _gone = error.print();
             return if wrong_use { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
@@ -73,6 +78,11 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Whether a command line that cannot be understood asks for JSON all the same.
+fn asks_for_json() -> bool {
+    std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json")
 }
 
 fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {

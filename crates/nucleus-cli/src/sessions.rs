@@ -109,7 +109,12 @@ fn list(env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
 fn open(args: &SessionArgs, env: &Environment) -> Result<(Session, Lock), CliFailure> {
     let state = State::open(env)?;
     let waits = |session: &Session| !session.status().is_settled();
-    let session = pick(&state, args.session.as_deref(), "is known", waits)?;
+    let session = pick(
+        &state,
+        args.session.as_deref(),
+        "waits for anything (nucleus ps --all lists them)",
+        waits,
+    )?;
     let lock = session.lock().map_err(|error| failed(&error))?;
     Ok((session, lock))
 }

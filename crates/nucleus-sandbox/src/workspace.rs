@@ -48,6 +48,8 @@ pub use plan::{ConflictReason, HoldReason};
 pub use recover::{Recovery, recover};
 pub use review::discard;
 pub(crate) use review::remove_tree;
-pub use session::{Lock, Mode, Session, SessionMeta, SessionSettings, Status, find, list, newest};
+pub use session::{
+    Lock, Mode, Session, SessionMeta, SessionSettings, Status, TaskFiles, find, list, newest,
+};
 pub use text::escape;
 pub use undo::{Left, LeftReason, UndoReport, has_layers, undo};

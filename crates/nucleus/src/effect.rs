@@ -8,6 +8,7 @@ use lattice_guard::RelPath;
 use nucleus_wire::tool::ToolCall;
 use serde_json::Value;
 
+use crate::approved::Written;
 use crate::cancel::Cancel;
 use crate::jobs::{JobId, Jobs};
 use crate::port::{Exit, Progress, RunSpec, Runner, Workspace};
@@ -86,6 +87,8 @@ pub(crate) struct EffectReport {
     pub(crate) detail: String,
     /// Bytes read, written or put out.
     pub(crate) bytes: u64,
+    /// The file that was written.
+    pub(crate) written: Option<Written>,
     /// Matches or paths found.
     pub(crate) results: u64,
     /// How a command ended.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod approval;
+mod approved;
 mod budget;
 mod caller;
 mod cancel;
@@ -33,6 +34,7 @@ pub use approval::{
     Answer, AnswerError, AnswerRefused, ApprovalBook, ApprovalKey, ApprovalSetup, ApprovalState,
     BreakGlassError, BreakGlassKey, DecideError, Nonce, Past, RuleError, SettledAs, WebhookKey,
 };
+pub use approved::Approved;
 pub use budget::{Amount, AtomicBudget, BudgetExceeded, BudgetUnit, Reservation};
 pub use caller::{BadPrincipal, Caller, Channel, Principal};
 pub use cancel::Cancel;

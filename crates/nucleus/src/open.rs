@@ -65,6 +65,11 @@ impl Open {
         &self.record.request_id
     }
 
+    /// A person let it through.
+    pub(crate) fn is_approved(&self) -> bool {
+        self.approved
+    }
+
     /// Time since the intent was recorded.
     pub(crate) fn elapsed_ms(&self) -> u64 {
         let now = self.sandbox.inner.clock.monotonic_ns();

@@ -10,6 +10,7 @@ use nucleus_log::Phase;
 use nucleus_wire::control::FeedEvent;
 
 use crate::approval::{ApprovalBook, ApprovalSetup};
+use crate::approved::Approved;
 use crate::flood::Flood;
 use crate::jobs::{JobLimits, Jobs, Spooler};
 use crate::port::{Clock, Feed, Runner, Workspace};
@@ -121,6 +122,12 @@ impl Sandbox {
     #[must_use]
     pub fn approvals(&self) -> &ApprovalBook {
         &self.inner.approvals
+    }
+
+    /// What a person let the task write.
+    #[must_use]
+    pub fn approved(&self) -> &Approved {
+        self.inner.session.approved()
     }
 
     /// What the task has been exposed to.

@@ -11,6 +11,7 @@ use crate::{UP, hosts, interactive, shell};
 const POLICY: &str = "\
 [capabilities]
 read_files = \"always\"
+write_files = \"always\"
 run_bash = \"always\"
 
 [obligations]

@@ -137,7 +137,7 @@ fn a_small_budget_denies_cleanly() {
     for host in hosts() {
         let policy = |dollars: &str| {
             format!(
-                "[capabilities]\nread_files = \"always\"\nrun_bash = \"always\"\n[budget]\nmax_cost_usd = {dollars}\n"
+                "[capabilities]\nread_files = \"always\"\nwrite_files = \"always\"\nrun_bash = \"always\"\n[budget]\nmax_cost_usd = {dollars}\n"
             )
         };
         for (dollars, fits) in [("0.000001", false), ("1.0", true)] {

@@ -14,6 +14,7 @@ use super::node::NodeKind;
 use super::path::TreePath;
 use super::tree::Tree;
 
+mod config;
 mod index;
 
 /// Files of `.git` that hold the state of the repository, apart from the directories of references.
@@ -84,71 +85,12 @@ pub(crate) fn is_obeyed(name: &OsStr) -> bool {
     OBEYED.iter().any(|obeyed| name.eq_ignore_ascii_case(obeyed))
 }
 
-/// Variables of a git configuration whose value is run, or is a file that says what is run.
-const RUNS: [&str; 20] = [
-    "askpass",
-    "attributesfile",
-    "clean",
-    "cmd",
-    "command",
-    "driver",
-    "editor",
-    "external",
-    "fsmonitor",
-    "gitproxy",
-    "helper",
-    "hookspath",
-    "packobjectshook",
-    "pager",
-    "path",
-    "process",
-    "program",
-    "smudge",
-    "sshcommand",
-    "textconv",
-];
-
-/// Paths of the workspace that the repository's configuration has git run or read: hooks that lie among the sources,
-/// filters, included files. Words that are no paths of the workspace are harmless in the list.
-pub(crate) fn named_by_config(config: &str, workspace: &Path) -> Vec<TreePath> {
-    let mut named = Vec::new();
-    let mut alias = false;
-    for line in config.lines().map(str::trim) {
-        if line.starts_with('[') {
-            alias = line.to_ascii_lowercase().starts_with("[alias");
-        }
-        let line = line.rsplit_once(']').map_or(line, |(_, rest)| rest);
-        let Some((key, value)) = line.split_once('=') else { continue };
-        if !alias && !RUNS.contains(&key.trim().to_ascii_lowercase().as_str()) {
-            continue;
-        }
-        let is_gap = |c: char| {
-            c.is_whitespace() || matches!(c, '"' | '\'' | '!' | ';' | '&' | '|' | '(' | ')')
-        };
-        for word in value.split(is_gap) {
-            let word = Path::new(word);
-            let inside = word.strip_prefix(workspace).unwrap_or(word);
-            let names: Vec<&OsStr> = inside
-                .components()
-                .filter_map(|part| match part {
-                    std::path::Component::Normal(name) => Some(name),
-                    _ => None,
-                })
-                .collect();
-            if !names.is_empty() {
-                named.push(names.iter().fold(TreePath::root(), |path, name| path.child(name)));
-            }
-        }
-    }
-    named
-}
-
 /// What the workspace's own repository has git run or read among its files.
 pub(crate) fn obeyed_in(tree: &Tree, workspace: &Path) -> io::Result<Vec<TreePath>> {
     let mut named = Vec::new();
     for file in [b".git/config".as_slice(), b".git/config.worktree"] {
-        if let Some(config) = read(tree, &path(file))? {
-            named.extend(named_by_config(&String::from_utf8_lossy(&config), workspace));
+        if let Some(text) = read(tree, &path(file))? {
+            named.extend(config::named(&String::from_utf8_lossy(&text), workspace));
         }
     }
     Ok(named)
@@ -320,19 +262,6 @@ mod tests {
             assert_ne!(of(text), GitPart::Trusted, "{text}");
         }
         assert_eq!(of(".git/index.lock"), GitPart::Lock);
-    }
-
-    #[test]
-    fn what_the_configuration_runs_is_named() {
-        let config = "[core]\n\thooksPath = tools/hooks/\n\tbare = false\n[filter \"x\"]\n\tclean = ./bin/clean %f\n\
-            [core] fsmonitor = \"/ws/watch.sh\"\n[branch \"main\"]\n\tmerge = refs/heads/main\n[alias]\n\tco = !sh go.sh\n";
-        let named = named_by_config(config, Path::new("/ws"));
-        for text in ["tools/hooks", "bin/clean", "watch.sh", "go.sh"] {
-            assert!(named.contains(&path(text.as_bytes())), "{text} in {named:?}");
-        }
-        for text in ["false", "refs/heads/main", ""] {
-            assert!(!named.contains(&path(text.as_bytes())), "{text} in {named:?}");
-        }
     }
 
     #[test]

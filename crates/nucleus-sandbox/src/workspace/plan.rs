@@ -29,6 +29,8 @@ pub enum HoldReason {
     Sensitive,
     /// The policy blocks the path.
     Blocked,
+    /// The policy lets nothing be written, or committed, without a person.
+    NotPermitted,
     /// It is the operator's own policy.
     PolicyFile,
     /// The user asked to review everything.
@@ -37,7 +39,7 @@ pub enum HoldReason {
     NameNotText,
     /// A link that leaves the workspace.
     LinkOutside,
-    /// A link under a hidden name, behind which trusted files could be reached by another name.
+    /// A link behind which trusted files could be reached by another name.
     LinkAlias,
     /// A file of `.git` that git obeys.
     GitTrusted,
@@ -53,7 +55,7 @@ pub enum HoldReason {
     NestedRepository,
     /// The place lies on another file system than the workspace.
     OtherFilesystem,
-    /// The file belongs to another user, and replacing it would change that.
+    /// The file belongs to another user than what the task put in its place.
     OwnerLost,
     /// The wall clock was set back during the task, so nothing shows which files the host changed.
     ClockWentBack,
@@ -67,11 +69,12 @@ impl fmt::Display for HoldReason {
             Self::ExecutedOrTrusted => "something would execute or trust it without being asked",
             Self::Sensitive => "the path is of the sensitive set",
             Self::Blocked => "the policy blocks this path",
+            Self::NotPermitted => "the policy does not let the task write or commit this by itself",
             Self::PolicyFile => "it is the policy of this task",
             Self::Review => "review of everything was asked for",
             Self::NameNotText => "its name is not text",
             Self::LinkOutside => "a link that leaves the workspace",
-            Self::LinkAlias => "a link under a hidden name",
+            Self::LinkAlias => "a link that would give files a name that something trusts",
             Self::GitTrusted => "git obeys this file",
             Self::GitMoved => {
                 "HEAD, a branch or the index moved here during the task; merge by hand, then reject"
@@ -81,7 +84,7 @@ impl fmt::Display for HoldReason {
             Self::GitReplaced => "the task removed or replaced the repository itself",
             Self::NestedRepository => "a repository that the task made or changed",
             Self::OtherFilesystem => "it lies on another file system than the workspace",
-            Self::OwnerLost => "it belongs to another user and would become yours",
+            Self::OwnerLost => "it belongs to another user, and the task put its own file there",
             Self::ClockWentBack => {
                 "the clock was set back during the task, so host edits cannot be told"
             }
@@ -281,7 +284,7 @@ fn judge_git(
     }
     let wait = match unit_wait {
         Some(wait) => Some(wait),
-        None => host.git_wait(&unit)?.or_else(|| holder.hold_git().map(Wait::Held)),
+        None => host.git_wait(&unit)?.or_else(|| holder.hold_git(&unit).map(Wait::Held)),
     };
     for change in unit {
         plan.put(change, wait);

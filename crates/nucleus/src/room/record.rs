@@ -1,4 +1,4 @@
-use lattice_guard::Permit;
+use lattice_guard::{Operation, Permit};
 use nucleus_log::{Durability, Phase};
 
 use super::decide::{Clearance, GrantUse};
@@ -82,6 +82,11 @@ impl Reserved {
             if changes_something(call.name()) { Durability::Durable } else { Durability::Written };
         if let Err(error) = sandbox.recorder().append(&event, durability) {
             return Err(NotRecorded::Denied(Denied::failed(number, record, &error)));
+        }
+        let commits =
+            |permit: &Permit| permit.request().operations().contains(&Operation::GitCommit);
+        if grant.is_some() && permit.as_deref().is_some_and(commits) {
+            sandbox.inner.session.approved().add_commit();
         }
         let open = Open::new(sandbox, reservation, record, number, grant.is_some());
         let pinned = grant.map(|(_, operands)| Pinned { argv, operands });

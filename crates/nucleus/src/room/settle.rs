@@ -44,6 +44,11 @@ fn done(executor: &Executor, call: &ToolCall, open: Open, report: EffectReport) 
         // The closure owns what is open: dropped uncalled, it books the whole reservation.
         jobs.on_end(job, Box::new(move |end| job_ended(open, &costs, &end)));
     } else {
+        if open.is_approved()
+            && let Some(written) = report.written.clone()
+        {
+            executor.sandbox().inner.session.approved().add_file(written);
+        }
         let cost = real_cost(executor.costs(), call, &report, duration_ms);
         open.close(Outcome {
             cost: priced(cost),

@@ -83,6 +83,7 @@ impl FileCall<'_> {
             text: done.text,
             detail: format!("{verb}, {}", size(done.bytes)),
             bytes: done.bytes,
+            written: Some(done.written),
             ..EffectReport::default()
         })
     }
@@ -99,6 +100,7 @@ impl FileCall<'_> {
             text: done.text,
             detail: format!("{} replaced", done.replaced),
             bytes: done.bytes,
+            written: Some(done.written),
             ..EffectReport::default()
         })
     }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use super::order::owner_on_host;
 use super::{ConflictReason, HoldReason, Wait};
 use crate::workspace::baseline::Baseline;
 use crate::workspace::change::{Change, ChangeKind};
@@ -15,7 +16,7 @@ use crate::workspace::mask;
 use crate::workspace::node::{Fingerprint, NodeKind, ctime};
 use crate::workspace::overlay::was_copied_up;
 use crate::workspace::path::TreePath;
-use crate::workspace::session::{Mode, Session};
+use crate::workspace::session::{Mode, Session, SessionMeta};
 use crate::workspace::tree::Tree;
 
 /// Both trees, held, and what is known of the start.
@@ -27,6 +28,7 @@ pub(crate) struct Host<'a> {
     dev: u64,
     /// What the repository's configuration has git run.
     obeyed: Vec<TreePath>,
+    meta: &'a SessionMeta,
     /// State of each path at the start, in copy mode.
     manifest: Option<BTreeMap<TreePath, Pair>>,
     /// Names that existed at the start, when a walk recorded them.
@@ -47,6 +49,7 @@ impl<'a> Host<'a> {
             tree,
             result: Tree::open(&result).at(Doing::Read, &result)?,
             path: &meta.workspace,
+            meta,
             baseline: &meta.baseline,
             dev: meta.dev,
             manifest,
@@ -173,11 +176,20 @@ impl<'a> Host<'a> {
         if stat.st_dev != self.dev {
             return Ok(Some(HoldReason::OtherFilesystem));
         }
-        let me = rustix::process::geteuid();
-        let lost = !me.is_root()
-            && stat.st_uid != me.as_raw()
-            && change.kind == ChangeKind::Modified
+        let replaces = matches!(change.kind, ChangeKind::Modified | ChangeKind::Mode)
             && change.node != NodeKind::Directory;
+        if !replaces {
+            return Ok(None);
+        }
+        let me = rustix::process::geteuid();
+        let owner = if me.is_root() {
+            // The task's file stands in the other's place with bits of the task's choice: it is the other's no more.
+            let new = self.result.stat(&change.path).at(Doing::Read, &at)?;
+            new.map(|new| owner_on_host(&new, self.meta))
+        } else {
+            (change.kind == ChangeKind::Modified).then_some(me.as_raw())
+        };
+        let lost = owner.is_some_and(|owner| owner != stat.st_uid);
         Ok(lost.then_some(HoldReason::OwnerLost))
     }
 

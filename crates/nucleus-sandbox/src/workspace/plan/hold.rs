@@ -48,7 +48,7 @@ impl Holder<'_> {
         }
         if change.node == NodeKind::Symlink
             && change.kind != ChangeKind::Deleted
-            && let Some(reason) = link(path, host)?
+            && let Some(reason) = self.link(path, text, host)?
         {
             return Ok(Some(reason));
         }
@@ -61,12 +61,34 @@ impl Holder<'_> {
         Ok(self.review.then_some(HoldReason::Review))
     }
 
-    /// Why the whole of `.git` would wait.
-    pub(crate) fn hold_git(&self) -> Option<HoldReason> {
+    /// A link that leaves the workspace, or that stands for something else under a hidden name or one beneath which
+    /// something is executed: `.github` or `gradle` linked to a plain directory would give its files names nobody judged.
+    fn link(
+        &self,
+        path: &TreePath,
+        text: &str,
+        host: &Host<'_>,
+    ) -> Result<Option<HoldReason>, WorkspaceError> {
+        let target = host.result_link(path)?;
+        if leaves(path, Path::new(&target)) {
+            return Ok(Some(HoldReason::LinkOutside));
+        }
+        let hidden = path.name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        let bin = path.parent().and_then(|p| p.name().map(|n| n == ".bin")).unwrap_or(false);
+        if hidden && !bin {
+            return Ok(Some(HoldReason::LinkAlias));
+        }
+        Ok((self.rule)(&format!("{text}/")))
+    }
+
+    /// Why the whole of `.git` would wait: for what moved in it, or for no fault of its own.
+    pub(crate) fn hold_git(&self, unit: &[Change]) -> Option<HoldReason> {
         if self.clock_went_back {
             return Some(HoldReason::ClockWentBack);
         }
-        self.review.then_some(HoldReason::Review)
+        let moved = unit.iter().filter(|change| change.node != NodeKind::Directory);
+        let ruled = moved.filter_map(|change| change.path.as_str()).find_map(self.rule);
+        ruled.or(self.review.then_some(HoldReason::Review))
     }
 }
 
@@ -99,18 +121,6 @@ fn is_of_bare_repository(change: &Change, host: &Host<'_>) -> Result<bool, Works
         dir = dir.child(name);
     }
     Ok(false)
-}
-
-/// A link that leaves the workspace, or that stands under a hidden name for something else: `.github` linked to a
-/// plain directory would give its files a name nobody judged.
-fn link(path: &TreePath, host: &Host<'_>) -> Result<Option<HoldReason>, WorkspaceError> {
-    let target = host.result_link(path)?;
-    if leaves(path, Path::new(&target)) {
-        return Ok(Some(HoldReason::LinkOutside));
-    }
-    let hidden = path.name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-    let bin = path.parent().and_then(|p| p.name().map(|n| n == ".bin")).unwrap_or(false);
-    Ok((hidden && !bin).then_some(HoldReason::LinkAlias))
 }
 
 /// Whether a target goes above the workspace, or may: what it names first can be a link itself, so the parent of that
