@@ -360,7 +360,7 @@ impl Visit {
 /// A name that the registry does not know is spent.
 fn weigh(word: Option<Word<'_>>, place: &Place, fault: Option<&PackageRefusal>) {
     match (word, fault) {
-        (Some(word), Some(PackageRefusal::NotFound)) => word.is_absent(&place.url()),
+        (Some(word), Some(PackageRefusal::NotFound)) => word.not_found(&place.url()),
         (Some(word), _) => word.give_back(),
         (None, _) => {}
     }

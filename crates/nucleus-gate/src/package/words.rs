@@ -46,7 +46,7 @@ impl Word<'_> {
     }
 
     /// There is nothing of that name.
-    pub(super) fn is_absent(self, address: &str) {
+    pub(super) fn not_found(self, address: &str) {
         let mut absent = self.words.absent.lock().unwrap_or_else(PoisonError::into_inner);
         absent.insert(address.to_owned());
     }
@@ -81,7 +81,7 @@ mod tests {
             if i % 2 == 0 {
                 drop(word);
             } else {
-                word.is_absent(&format!("secret-{i}"));
+                word.not_found(&format!("secret-{i}"));
             }
         }
         let refusal = |taken: Result<Word<'_>, PackageRefusal>| taken.err().unwrap();
