@@ -8,10 +8,14 @@
 
 #[path = "packages/client.rs"]
 mod client;
+#[path = "packages/module.rs"]
+mod module;
 #[path = "packages/refusal.rs"]
 mod refusal;
 #[path = "packages/sample.rs"]
 mod sample;
+#[path = "packages/sums.rs"]
+mod sums;
 
 use testkit::host::{Account, Host, Outcome, programs};
 use testkit::registry::Registry;
@@ -34,7 +38,7 @@ pub(crate) fn allow(host: &Host, registry: &Registry, registries: &str, more: &s
     host.put(host.place(), "policy.toml", policy.as_bytes());
     let origin = registry.origin();
     let mirrors = format!(
-        "[network.registries]\ncargo = \"{origin}/index\"\nnpm = \"{origin}/npm\"\npip = \"{origin}/simple\"\n"
+        "[network.registries]\ncargo = \"{origin}/index\"\nnpm = \"{origin}/npm\"\npip = \"{origin}/simple\"\ngo = \"{origin}/goproxy\"\n"
     );
     host.put(&host.home(), ".config/nucleus/config.toml", mirrors.as_bytes());
 }

@@ -43,19 +43,22 @@ pub(crate) fn tool_gate(packages: &Packages) -> Option<ToolGate> {
 
 /// Changes an environment that is made for working offline.
 pub(crate) fn lead(env: &mut BTreeMap<String, String>, packages: &Packages) {
+    let at = |path: &str| format!("http://127.0.0.1:{PORT}/{path}");
     for registry in packages.iter() {
-        let (offline, settings): (&str, &[(&str, &str)]) = match registry {
-            Registry::Npm => ("npm_config_offline", &[("npm_config_registry", "npm/")]),
+        let (offline, settings): (&str, Vec<(&str, String)>) = match registry {
+            Registry::Npm => ("npm_config_offline", vec![("npm_config_registry", at("npm/"))]),
             Registry::Pip => (
                 "PIP_NO_INDEX",
-                &[("PIP_INDEX_URL", "pip/simple/"), ("UV_DEFAULT_INDEX", "pip/simple/")],
+                vec![("PIP_INDEX_URL", at("pip/simple/")), ("UV_DEFAULT_INDEX", at("pip/simple/"))],
             ),
-            _ => ("CARGO_NET_OFFLINE", &[]),
+            // Some distributions' Go does not ask the checksum database unless told to.
+            Registry::Go => {
+                ("GOPROXY", vec![("GOPROXY", at("go")), ("GOSUMDB", "sum.golang.org".to_owned())])
+            }
+            _ => ("CARGO_NET_OFFLINE", Vec::new()),
         };
         env.remove(offline);
-        for (name, path) in settings {
-            env.insert((*name).to_owned(), format!("http://127.0.0.1:{PORT}/{path}"));
-        }
+        env.extend(settings.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
 }
 
@@ -172,9 +175,15 @@ mod tests {
     #[test]
     fn clients_of_named_registries_are_led_to_the_gate_and_no_others() {
         let offline = || -> BTreeMap<String, String> {
-            [("CARGO_NET_OFFLINE", "true"), ("npm_config_offline", "true"), ("PIP_NO_INDEX", "1")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into()
+            [
+                ("CARGO_NET_OFFLINE", "true"),
+                ("npm_config_offline", "true"),
+                ("PIP_NO_INDEX", "1"),
+                ("GOPROXY", "off"),
+                ("GOTOOLCHAIN", "local"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
         };
         let mut none = offline();
         lead(&mut none, &Packages::bottom());
@@ -186,6 +195,13 @@ mod tests {
         assert!(!npm.contains_key("npm_config_offline"));
         assert_eq!(npm.get("npm_config_registry").unwrap(), "http://127.0.0.1:61080/npm/");
         assert!(npm.contains_key("CARGO_NET_OFFLINE") && npm.contains_key("PIP_NO_INDEX"));
+        assert_eq!(npm.get("GOPROXY").unwrap(), "off");
+
+        let mut go = offline();
+        lead(&mut go, &Packages::only([Registry::Go]));
+        assert_eq!(go.get("GOPROXY").unwrap(), "http://127.0.0.1:61080/go");
+        assert_eq!(go.get("GOSUMDB").unwrap(), "sum.golang.org");
+        assert_eq!(go.get("GOTOOLCHAIN").unwrap(), "local");
         assert!(tool_gate(&Packages::only([Registry::Npm])).unwrap().files.is_empty());
     }
 }
