@@ -57,7 +57,15 @@ impl Task {
         }
     }
 
-    /// Its requests, oldest first.
+    /// One request with all of its rendering.
+    pub(crate) fn request(&mut self, id: &str) -> Result<RequestView, CliFailure> {
+        match self.ask(&Ask::Show { id: id.to_owned() })? {
+            Told::Request { request, .. } => Ok(*request),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Its requests, oldest first, each with the beginning of its rendering.
     pub(crate) fn requests(&mut self) -> Result<Vec<RequestView>, CliFailure> {
         match self.ask(&Ask::List)? {
             Told::Requests { requests, .. } => Ok(requests),
