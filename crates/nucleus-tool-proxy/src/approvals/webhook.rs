@@ -173,7 +173,7 @@ fn trouble(feed: &dyn Feed, what: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{RENDERING_CHARS, for_chat};
+    use super::for_chat;
 
     #[test]
     fn a_chat_reads_no_link_no_mention_and_no_end_of_the_block() {
@@ -186,11 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_cut_between_characters_and_says_so() {
-        let shown = for_chat(&"<".repeat(RENDERING_CHARS));
-        assert!(shown.chars().count() < RENDERING_CHARS + 100, "{}", shown.len());
-        let (kept, said) = shown.split_once('\n').unwrap();
-        assert!(kept.ends_with("&lt;"), "{kept}");
-        assert!(said.contains("cut here"), "{said}");
+    fn what_is_sent_fits_a_section_and_says_that_it_was_cut() {
+        for char in ["<", "&", "é", "x\n"] {
+            let long = char.repeat(5_000);
+            let short = nucleus_wire::approvals::brief(&long, "all of it is there").unwrap();
+            let shown = for_chat(&short);
+            assert!(shown.chars().count() < 2_700, "{char:?}: {}", shown.chars().count());
+            assert!(shown.ends_with(": all of it is there"), "{shown}");
+        }
     }
 }
