@@ -9,9 +9,8 @@ use crate::screen::style::Style;
 
 /// Longest line typed, in characters.
 const LINE_CHARS_MAX: usize = 500;
-/// Rows besides the request: title, blank line, what can be typed, the line itself.
-const OTHER_ROWS: usize = 8;
-
+/// Rows below the request: a blank line, what can be typed, a note, the line itself, and one that is free.
+const OTHER_ROWS: usize = 6;
 /// What the user wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -161,23 +160,27 @@ impl Takeover {
         style: Style,
     ) -> String {
         let (height, columns) = (usize::from(size.0), usize::from(size.1));
-        let room = height.saturating_sub(OTHER_ROWS);
-        let mut lines = vec![cut(head, columns), String::new()];
+        let title = Line::from(head.to_owned()).rows(columns);
+        let mut lines: Vec<String> = title.iter().map(|row| row.paint(style)).collect();
+        lines.push(String::new());
+        let above = lines.len();
+        let room = height.saturating_sub(OTHER_ROWS).saturating_sub(above);
+        // What would not be on the screen is not shown, and so not read.
+        let fits = columns >= COLUMNS_MIN && room > 0;
         let mut below = 0;
         if let Some(Shown { reading, .. }) = &mut self.shown {
-            // What would not be on the screen is not shown, and so not read.
-            let fits = columns >= COLUMNS_MIN;
             lines.extend(reading.show(if fits { room } else { 0 }, style));
             below = reading.below();
         }
         if below == 0 {
-            let left = room.saturating_sub(lines.len().saturating_sub(2));
+            let left = room.saturating_sub(lines.len().saturating_sub(above));
             let more: Vec<Line> = more.iter().flat_map(|line| line.rows(columns)).collect();
             let from = more.len().saturating_sub(left);
             lines.extend(more.iter().skip(from).map(|row| row.paint(style)));
         }
         lines.push(String::new());
         let next = match &self.shown {
+            Some(_) if !fits => "  make this window larger to read the request".to_owned(),
             Some(_) if below > 0 => format!("  {below} lines more: Enter shows the next"),
             Some(Shown { id, .. }) => {
                 format!("  {id} + Enter approves once · no [reason] refuses · Enter goes back")
