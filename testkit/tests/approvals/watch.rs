@@ -28,7 +28,7 @@ fn the_board_shows_escaped_words_and_answers_by_typed_id() {
         let second = id(&question(&host, &mut task, &[first]));
         board.read_until(&format!("> {second}"));
         board.enter("dnot this\r");
-        board.read_until("refused");
+        board.wait_for(&format!("{second} refused"));
         board.enter("q");
         let left = board.outcome().expect_code(0);
         assert!(left.stdout.ends_with("\u{1b}[?25h\u{1b}[?1049l"), "{:?}", left.stdout);
@@ -54,7 +54,11 @@ fn the_desktop_is_told_in_words_of_our_own() {
         let mut task = park(&host, vec![run(&["echo", evil]), run(&["touch", "b"])]);
         let first = id(&question(&host, &mut task, &[]));
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        let watch = |desktop: bool, silent: bool| {
+        let wanted = format!(
+            "--app-name=nucleus\nnucleus approvals\nrun_bash wants a yes or a no ({first})\n"
+        );
+        let said = || std::fs::read_to_string(&told).unwrap_or_default();
+        let mut watch = |desktop: bool, silent: bool| {
             let mut command = host.command("nucleus");
             command.args(["approvals", "watch"]).args(silent.then_some("--silent"));
             command.env("PATH", &path);
@@ -63,6 +67,9 @@ fn the_desktop_is_told_in_words_of_our_own() {
             }
             let mut board = host.at_terminal(&command);
             board.read_until("a approve");
+            // Before the terminal goes, and with it whoever still writes.
+            let called = desktop && !silent;
+            assert!(task.until(|_| !called || said() == wanted), "{:?}", said());
             board.enter("q");
             board.outcome().expect_code(0)
         };
@@ -72,11 +79,6 @@ fn the_desktop_is_told_in_words_of_our_own() {
         assert!(!quiet.stdout.contains("\u{1b}]9;"), "{:?}", quiet.stdout);
         assert!(!told.exists());
         watch(true, false);
-        let wanted = format!(
-            "--app-name=nucleus\nnucleus approvals\nrun_bash wants a yes or a no ({first})\n"
-        );
-        let said = || std::fs::read_to_string(&told).unwrap_or_default();
-        assert!(task.until(|_| said() == wanted), "{:?}", said());
         approvals(&host, &["deny", &first]).expect_code(0);
         let second = id(&question(&host, &mut task, &[first]));
         approvals(&host, &["deny", &second]).expect_code(0);

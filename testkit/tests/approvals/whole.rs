@@ -37,7 +37,8 @@ fn shown(host: &Host, id: &str) -> Value {
 #[test]
 fn show_prints_every_line_and_every_word_of_an_argv() {
     for host in hosts() {
-        let words: Vec<String> = (0..1_000).map(|n| format!("word-{n:04}")).collect();
+        let words: Vec<String> =
+            (0..250).map(|n| format!("word-{n:04}-{}", "x".repeat(50))).collect();
         let argv: Vec<&str> =
             ["echo"].into_iter().chain(words.iter().map(String::as_str)).collect();
         let write = call("write", json!({"path": "a.txt", "content": long()}));
@@ -150,7 +151,7 @@ fn the_board_takes_a_yes_only_after_every_line_was_on_it() {
         let mut board = host.at_terminal(&command);
         board.read_until("lines more: space");
         board.enter(&format!("a{asked}\r"));
-        board.read_until("read it to its end first");
+        board.wait_for("read it to its end first");
         // As fast as a key repeats.
         for _ in 0..LINES {
             board.enter(" ");
@@ -169,7 +170,7 @@ fn the_board_takes_a_yes_only_after_every_line_was_on_it() {
         }
         std::thread::sleep(std::time::Duration::from_millis(500));
         board.enter(&format!("a{asked}\r"));
-        board.read_until("granted, once");
+        board.wait_for("granted, once");
         board.enter("q");
         board.outcome().expect_code(0);
         task.outcome().0.expect_code(0);

@@ -48,6 +48,8 @@ pub(super) enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Mode {
     Browse,
+    /// A yes was begun too early: the id that follows by habit is no command.
+    Unread,
     /// The id is being typed; the request was chosen when `a` was pressed and does not change under the fingers.
     Approve(Name, String),
     Deny(Name, String),
@@ -118,6 +120,11 @@ impl Board {
     pub(super) fn press(&mut self, key: Key) -> Action {
         match std::mem::replace(&mut self.mode, Mode::Browse) {
             Mode::Browse => self.browse(key),
+            Mode::Unread => match key {
+                Key::Char(c) if c != ' ' => self.stay(Mode::Unread),
+                Key::Enter | Key::Escape | Key::Erase => Action::Nothing,
+                key => self.browse(key),
+            },
             Mode::Approve(name, typed) => match typing(typed, key) {
                 Typed::More(typed) => self.stay(Mode::Approve(name, typed)),
                 Typed::Left => Action::Nothing,
@@ -159,7 +166,10 @@ impl Board {
                 Some(name) if self.read.contains(&name) => {
                     return self.stay(Mode::Approve(name, String::new()));
                 }
-                Some(_) => self.message = "read it to its end first (space)".to_owned(),
+                Some(_) => {
+                    self.message = "read it to its end first (space)".to_owned();
+                    return self.stay(Mode::Unread);
+                }
                 None => {}
             },
             Key::Char('d') => {
@@ -260,7 +270,9 @@ impl Board {
 
     fn prompt(&self) -> String {
         match &self.mode {
-            Mode::Browse => "a approve  d deny  ↑↓ choose  space/b read on/back  q quit".to_owned(),
+            Mode::Browse | Mode::Unread => {
+                "a approve  d deny  ↑↓ choose  space/b read on/back  q quit".to_owned()
+            }
             Mode::Approve((_, id), typed) => {
                 format!(
                     "type {} and return to approve once (esc: leave it): {}",

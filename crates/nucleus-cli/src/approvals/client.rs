@@ -166,7 +166,7 @@ fn unknown(id: &str) -> CliFailure {
         .hint("see what waits: nucleus approvals list")
 }
 
-/// What a log of an ended task says of the id.
+/// What a log of an ended task says of the id. A task that runs says itself what it has.
 fn ended(state: &State, id: &str) -> Result<Option<CliFailure>, CliFailure> {
     let keys = Keys::load_or_create(&state.dir.join("keys"))
         .map_err(|error| CliFailure::unavailable(error.to_string()))?
@@ -174,7 +174,8 @@ fn ended(state: &State, id: &str) -> Result<Option<CliFailure>, CliFailure> {
         .map_err(|error| CliFailure::internal(error.to_string()))?;
     let mut sessions = sessions(state)?;
     sessions.sort_by(|a, b| b.id().cmp(a.id()));
-    for session in sessions.iter().take(ENDED_SESSIONS_MAX) {
+    let over = sessions.iter().filter(|session| connect(session).is_none());
+    for session in over.take(ENDED_SESSIONS_MAX) {
         // A log that cannot be read or does not verify says nothing.
         let Ok(history) = approval_history(&session.log_path(), &keys) else { continue };
         if let Some(request) = history.requests.get(id) {

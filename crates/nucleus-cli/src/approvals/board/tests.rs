@@ -137,6 +137,23 @@ fn in_a_small_window_every_line_was_on_the_screen_before_a_yes_counts() {
 }
 
 #[test]
+fn an_id_typed_too_early_is_no_command() {
+    let mut board = Board::new(Style::new(false, None));
+    let long: String = (0..60).map(|n| format!("line {n}\n")).collect();
+    // `q` would end the board, `d` begin a refusal.
+    for id in ["qqqq", "d2qa"] {
+        board.update(vec![item(id, &long)]);
+        board.paint(20, 80);
+        assert_eq!(board.press(Key::Char('a')), Action::Nothing);
+        assert_eq!(type_in(&mut board, id), Action::Nothing);
+        assert!(board.paint(20, 80).iter().any(|line| line.contains("read it to its end first")));
+    }
+    board.press(Key::Char('a'));
+    board.press(Key::Char(' '));
+    assert_eq!(board.press(Key::Char('q')), Action::Quit, "reading on is reading on");
+}
+
+#[test]
 fn what_no_window_held_was_not_read() {
     let mut board = Board::new(Style::new(false, None));
     board.update(["aaaa", "bbbb", "cccc", "dddd", "eeee"].map(|id| item(id, "short")).to_vec());
