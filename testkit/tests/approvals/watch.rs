@@ -43,11 +43,11 @@ fn the_board_shows_escaped_words_and_answers_by_typed_id() {
 fn the_desktop_is_told_in_words_of_our_own() {
     use std::os::unix::fs::PermissionsExt;
     for host in hosts() {
-        let told = host.place().join("told.txt");
+        let told = host.home().join("told.txt");
         let program = "#!/bin/sh\nfor word in \"$@\"; do printf '%s\\n' \"$word\"; done >>";
         let program = format!("{program} {}\n", told.display());
-        host.put(host.place(), "bin/notify-send", program.as_bytes());
-        let bin = host.place().join("bin");
+        host.put(&host.home(), "bin/notify-send", program.as_bytes());
+        let bin = host.home().join("bin");
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(bin.join("notify-send"), executable).unwrap();
         let evil = "<b>markup</b> & \u{1b}]9;pay me\u{7} $(id) --urgency=critical";
