@@ -19,3 +19,5 @@ mod peer;
 mod rule;
 #[path = "approvals/watch.rs"]
 mod watch;
+#[path = "approvals/whole.rs"]
+mod whole;

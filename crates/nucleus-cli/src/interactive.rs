@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 
 use crate::failure::CliFailure;
 use crate::proxy::Proxy;
+use crate::reading::Line;
 use crate::screen::Screen;
 use keys::Typed;
 pub(crate) use raw::RawTerminal;
@@ -295,9 +296,7 @@ impl Interactive {
                 (Typed::Suspend, Cover::None) => return self.suspend(),
                 (Typed::Takeover, Cover::Takeover(_)) => return self.back(),
                 (Typed::Agent(bytes), Cover::Takeover(held)) => {
-                    let body = body(&self.screen, self.pending.front());
-                    let pages = takeover::pages(&body, self.terminal.size());
-                    let wish = held.screen.typed(&bytes, pages);
+                    let wish = held.screen.typed(&bytes);
                     self.wish(wish);
                 }
                 (_, Cover::Away { .. } | Cover::Takeover(_)) => {}
@@ -345,7 +344,6 @@ impl Interactive {
     fn redraw(&mut self) {
         let Cover::Takeover(held) = &mut self.cover else { return };
         let request = self.pending.front();
-        held.screen.turn_to(request);
         let waiting = match self.pending.len() {
             0 => "nothing waits for you".to_owned(),
             1 => "one approval waits".to_owned(),
@@ -357,9 +355,10 @@ impl Interactive {
             nucleus_wire::display::escape_short(&self.policy, 40)
         );
         let size = self.terminal.size();
-        let recent: Vec<String> =
-            self.recent.iter().map(|event| self.screen.feed_text(event)).collect();
-        let drawn = held.screen.draw(&head, &body(&self.screen, request), &recent, size);
+        let recent: Vec<Line> =
+            self.recent.iter().map(|event| self.screen.feed_text(event).into()).collect();
+        held.screen.turn_to(request, |view| self.screen.question(view), usize::from(size.1));
+        let drawn = held.screen.draw(&head, &recent, size, self.screen.style());
         let _gone = self.terminal.show(&drawn);
     }
 
@@ -459,9 +458,4 @@ impl Interactive {
         let failure = self.proxy.lost(why, self.interrupts > 1);
         if self.stays { failure.hint("nucleus ps lists what still runs") } else { failure }
     }
-}
-
-/// The request in lines, as the prompt of `nucleus run` shows it.
-fn body(screen: &Screen, request: Option<&ApprovalView>) -> Vec<String> {
-    request.map(|view| screen.approval_text(view)).unwrap_or_default()
 }

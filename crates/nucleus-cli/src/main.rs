@@ -25,6 +25,7 @@ mod prompt;
 mod provider;
 mod proxy;
 mod ps;
+mod reading;
 mod record;
 mod replay;
 mod report;

@@ -3,12 +3,15 @@
 use std::io::{IsTerminal, Write};
 
 use crate::environment::Environment;
+use crate::reading::Line;
 use crate::screen::style::{Style, Tone};
 
 /// Standard output, with colours where they are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page {
     style: Style,
+    /// Of the terminal, when it is one.
+    columns: Option<usize>,
 }
 
 impl Page {
@@ -19,7 +22,7 @@ impl Page {
             .ok()
             .map(|size| usize::from(size.ws_col))
             .filter(|n| *n > 0 && terminal);
-        Self { style: Style::new(env.colours(terminal), columns) }
+        Self { style: Style::new(env.colours(terminal), columns), columns }
     }
 
     /// `text` in a colour, where colours are wanted.
@@ -36,6 +39,14 @@ impl Page {
     /// Columns of the terminal, when lines are to be cut to it.
     pub(crate) fn width(self) -> Option<usize> {
         self.style.cuts().then(|| self.style.columns())
+    }
+
+    /// A line that is long: in rows on a terminal, whole elsewhere.
+    pub(crate) fn rows(self, line: &Line) -> Vec<String> {
+        match self.columns {
+            Some(columns) => line.rows(columns).iter().map(|row| row.paint(self.style)).collect(),
+            None => vec![line.paint(self.style)],
+        }
     }
 
     /// A unified diff, escaped already, with its lines coloured.

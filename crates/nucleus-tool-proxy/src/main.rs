@@ -12,6 +12,7 @@ mod door;
 mod egress;
 mod envelope;
 mod finish;
+mod log;
 mod model;
 mod opening;
 mod packages;

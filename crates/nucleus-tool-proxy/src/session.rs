@@ -7,7 +7,8 @@ use std::sync::Arc;
 use lattice_guard::{
     Envelope, IsolationLevel, Models, Packages, PathPattern, PathRules, Permissions,
 };
-use nucleus_log::{Keys, Origin, Writer};
+use nucleus::Past;
+use nucleus_log::Writer;
 use nucleus_sandbox::toolchain::{self, HostEnv, Toolchain};
 use nucleus_sandbox::workspace::worktree::{self, Link};
 use nucleus_sandbox::workspace::{self, Lock, Mode, Session, SessionSettings, WorkspaceError};
@@ -17,7 +18,7 @@ use nucleus_sandbox::{
 };
 use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, PolicySource, TaskSpec};
 
-use crate::packages;
+use crate::{log, packages};
 
 /// A session whose walls stand.
 pub(crate) struct TaskSession {
@@ -27,6 +28,8 @@ pub(crate) struct TaskSession {
     pub lock: Lock,
     /// The log.
     pub writer: Arc<Writer>,
+    /// What it said of approvals before this process.
+    pub past: Past,
     /// Makes pods.
     pub driver: Arc<LocalDriver>,
     /// What the host holds of the walls.
@@ -142,9 +145,9 @@ pub(crate) fn open(
     let (mut session, lock) = Session::create(&spec.state_dir, &spec.session, admitted, settings)
         .map_err(|error| workspace_failure(&error))?;
     withhold.save(session.dir()).map_err(|error| io_failure("the session", &error))?;
-    let (writer, toolchains, prepared) = std::thread::scope(|scope| {
+    let ((writer, past), toolchains, prepared) = std::thread::scope(|scope| {
         // A new log waits for the disk, new walls for the kernel: neither for the other.
-        let log = scope.spawn(|| log(&spec.state_dir, &session));
+        let log = scope.spawn(|| log::open(&spec.state_dir, &session.log_path(), session.id()));
         let walls = walls(spec, &driver, withhold, packages, &session, policy_digest);
         let log = log.join().unwrap_or_else(|_| {
             Err(Failure {
@@ -171,7 +174,7 @@ pub(crate) fn open(
     let ids = if mode == Mode::Overlay { handles.ids.disk_map() } else { None };
     session.set_mode(&lock, mode, ids).map_err(|error| workspace_failure(&error))?;
     let packages = packages.clone();
-    Ok(TaskSession { session, lock, writer, driver, handles, toolchains, packages })
+    Ok(TaskSession { session, lock, writer, past, driver, handles, toolchains, packages })
 }
 
 /// Finds what the pods get beside the workspace, and builds the walls.
@@ -270,22 +273,6 @@ pub(crate) fn enforcement(found: &Enforcement) -> BTreeMap<String, String> {
             (layer.name().to_owned(), level)
         })
         .collect()
-}
-
-fn log(state_dir: &Path, session: &Session) -> Result<Arc<Writer>, Failure> {
-    let unwritable = |error: &dyn std::fmt::Display| Failure {
-        class: FailureClass::Unavailable,
-        message: format!("the log cannot be written: {error}"),
-        hint: Some(
-            "nothing runs without a log; free space or repair the state directory".to_owned(),
-        ),
-    };
-    let keys = Keys::load_or_create(&state_dir.join("keys")).map_err(|error| unwritable(&error))?;
-    let origin = Origin::parse(&format!("nucleus/session/{}", session.id()))
-        .map_err(|error| unwritable(&error))?;
-    Writer::create(&session.log_path(), &keys, origin)
-        .map(Arc::new)
-        .map_err(|error| unwritable(&error))
 }
 
 /// Writable layers of toolchain caches: one directory per workspace and policy, never shared with another.

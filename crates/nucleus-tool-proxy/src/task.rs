@@ -91,8 +91,9 @@ pub(crate) fn run(
     let digest = cache_digest(&envelope)?;
     let packages = &envelope.permissions().packages;
     // Before there is a session: one that cannot ask leaves nothing behind.
-    let approvals = approvals::setup(&spec, webhook_key, control)?;
+    let mut approvals = approvals::setup(&spec, webhook_key, control)?;
     let mut session = session::open(&spec, &admitted, driver, &withhold, packages, &digest)?;
+    approvals.past = std::mem::take(&mut session.past);
     let envelope = session::hide_scrubbed(&envelope, &session.handles.scrubbed)?;
 
     let principal = principal(&spec)?;

@@ -392,6 +392,9 @@ pub struct ApprovalView {
     pub rule: String,
     /// Rendering, control and bidi characters escaped, agent text labelled.
     pub rendering: String,
+    /// The rendering is all of it: whoever has read it knows what they say yes to.
+    #[serde(default)]
+    pub complete: bool,
     /// SHA-256 of the canonical arguments, hex.
     pub digest: String,
     /// Seconds until it is refused.

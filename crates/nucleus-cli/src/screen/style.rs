@@ -15,7 +15,7 @@ pub(crate) struct Style {
 }
 
 /// The colours used, as SGR parameters.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// It worked.
     Good,

@@ -173,6 +173,10 @@ impl Desk {
         let session = self.session.clone();
         match ask {
             Ask::List => Told::Requests { session, requests: self.book.requests() },
+            Ask::Show { id } => match self.book.request(&id) {
+                Some(request) => Told::Request { session, request: Box::new(request) },
+                None => decide_refused(&DecideError::Unknown),
+            },
             Ask::Decide { id, approve, reason, similar } => {
                 let answer = match (approve, similar) {
                     (true, Some(similar)) => Answer::approve_similar("socket", similar),

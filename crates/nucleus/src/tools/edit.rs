@@ -126,6 +126,12 @@ pub(crate) fn edit(
     })
 }
 
+/// What an edit makes of a text; why not, in words, when it does not apply.
+pub(crate) fn edited(before: &str, args: &EditArgs<'_>) -> Result<String, String> {
+    let edited = apply(before.as_bytes(), args).map_err(|fault| fault.to_string())?;
+    String::from_utf8(edited.content).map_err(|error| error.to_string())
+}
+
 fn whole(opened: &mut Opened) -> Result<Vec<u8>, ToolError> {
     let size = u64::try_from(opened.stat.st_size).unwrap_or(0);
     let too_large = |bytes| ToolError::TooLarge {
