@@ -104,6 +104,11 @@ pub(crate) fn program_inside(program: &Path, package: Option<&Path>) -> String {
     format!("{AGENT_DIR_INSIDE}/{}", relative.display())
 }
 
+/// True when `agent` asks about its own tools through the door.
+pub(crate) fn asks(agent: &str, extra_args: &[String], in_terminal: bool) -> bool {
+    agent == "claude" && claude::asks(extra_args, in_terminal)
+}
+
 /// Makes the launch of `agent`.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use nucleus_wire::mcp::{
     CallTool, Envelope, EnvelopeError, ErrorCode, Image, Initialize, ProtocolVersion, Reply,
     Request, RequestId, ServerInfo, ToolResult,
 };
-use nucleus_wire::tool;
+use nucleus_wire::tool::{self, PermissionPrompt, ToolName};
 use serde_json::{Map, Value};
 
 use super::{Door, Scope};
@@ -112,6 +112,8 @@ impl Door {
         };
         let result =
             self.executor.serve(&call.name, &call.arguments, &self.caller, cancel, progress);
+        let prompt = self.answers_prompt(&call.name);
+        let on_the_wire = |result| if prompt { verdict(result) } else { on_the_wire(result) };
         let Some(round) = round else { return Reply::tool(id, on_the_wire(result)) };
         // A person is asked, elsewhere: never by way of this client, which could answer for itself.
         let waits = matches!(result.ending, Ending::ApprovalRequired { id: Some(_), .. });
@@ -121,6 +123,12 @@ impl Door {
             None => Reply::tool(id, on_the_wire(result)),
         }
         .stateless(&self.server())
+    }
+
+    /// True for a question about a tool of the client's own, where it is taken.
+    fn answers_prompt(&self, name: &str) -> bool {
+        name == ToolName::PermissionPrompt.as_str()
+            && self.executor.tools().contains(&ToolName::PermissionPrompt)
     }
 
     fn initialized(&self, id: RequestId, initialize: &Initialize) -> Reply {
@@ -152,6 +160,15 @@ pub(super) fn instructions(scope: Scope) -> String {
         Scope::Pod => INSTRUCTIONS.to_owned(),
         Scope::Outside | Scope::OutsideHttp => format!("{INSTRUCTIONS} {OUTSIDE}"),
     }
+}
+
+/// A refusal of a tool of the client's own is an answer, not an error: marked as one, the client would show its model
+/// the wrapping instead of the words.
+fn verdict(result: nucleus::ToolResult) -> ToolResult {
+    ToolResult::text(match result.ending {
+        Ending::Done { .. } => result.text,
+        _ => PermissionPrompt::denied(&result.text),
+    })
 }
 
 fn on_the_wire(result: nucleus::ToolResult) -> ToolResult {

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use nucleus_wire::display::escape;
-use nucleus_wire::tool::{CommandInput, ToolCall};
+use nucleus_wire::tool::{Asked, CommandInput, PermissionPrompt, ToolCall};
 
 use super::canonical::Subject;
 use super::operand::{Operands, Pinned};
@@ -63,12 +63,33 @@ pub(crate) fn rendering(subject: &Subject<'_>, operands: &Operands) -> String {
             file(&mut out, "search files beneath", grep.path.as_str(), "pattern:");
             agent(&mut out, &grep.pattern);
         }
+        ToolCall::PermissionPrompt(prompt) => own_tool(&mut out, prompt),
         ToolCall::JobOutput(_) | ToolCall::JobStop(_) | ToolCall::ApprovalsStatus(_) => {
             line(&mut out, subject.call.name().as_str());
         }
     }
     pinned(&mut out, operands);
     out
+}
+
+/// A question of Claude Code's about a tool that is no tool of Nucleus.
+fn own_tool(out: &mut String, prompt: &PermissionPrompt) {
+    let (verb, command) = match &prompt.asked {
+        Asked::Run(text) => ("run this command line:", Some(text)),
+        Asked::Read(_) => ("read with these arguments:", None),
+        Asked::Write(_) | Asked::Edit(_) => ("write with these arguments:", None),
+        Asked::Glob { .. } | Asked::Grep(_) => ("search with these arguments:", None),
+        Asked::WebFetch(_) | Asked::WebSearch(_) => ("reach the web with these arguments:", None),
+        Asked::Ours | Asked::Unknown => ("be used with these arguments:", None),
+    };
+    let tool = escape(&prompt.tool_name);
+    line(out, &format!("Claude Code asks whether its own tool {tool} may {verb}"));
+    if let Some(text) = command {
+        agent(out, text);
+        line(out, "all of its arguments:");
+    }
+    agent(out, &format!("{:#}", prompt.input));
+    line(out, "it acts where Claude Code itself runs, not through Nucleus");
 }
 
 fn pinned(out: &mut String, operands: &Operands) {
