@@ -40,6 +40,11 @@ pub(super) fn action(
         // The door itself judges that call when it comes; a yes here opens nothing.
         Asked::Ours => return Err(Subject::OwnTask),
         Asked::Unknown => return Err(Subject::Foreign),
+        // A search is decided on where it begins, because ours leaves out what the policy withholds. On the host this one
+        // would not.
+        Asked::Glob { .. } | Asked::Grep(_) if executor.own_tools() == Some(OwnTools::Host) => {
+            return Err(Subject::Foreign);
+        }
         Asked::Read(path) => real(path).map(|path| Action::Read { path }),
         Asked::Write(path) => real(path).map(|path| Action::Write { path }),
         Asked::Edit(path) => real(path).map(|path| Action::Edit { path }),
