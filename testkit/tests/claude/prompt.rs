@@ -87,7 +87,7 @@ fn a_command_that_the_policy_refuses_is_not_run_and_the_model_reads_why() {
             let seen = stage.last().to_string();
             assert_eq!(seen.contains("the-42-end"), runs, "{outcome}\n{seen}");
             assert_eq!(seen.contains("deny.capability.never"), !runs, "{outcome}\n{seen}");
-            assert!(!seen.contains("behavior"), "words, not their wrapping: {seen}");
+            assert!(!seen.contains("tool_use_error"), "words, not their wrapping: {seen}");
             let asked = decisions(&stage.host);
             let expected = if runs { "allow" } else { "deny" };
             let decided = asked.first().map(|event| says(event, "decision"));
@@ -119,6 +119,21 @@ fn a_parked_command_waits_for_a_person_elsewhere_whose_answer_holds() {
             stage.host.verify(&stage.host.logs()[0]).expect_code(0);
         }
     }
+}
+
+#[test]
+fn a_person_may_take_longer_than_a_call_waits() {
+    let stage = stage(Account::all().remove(0));
+    let mut task = parked(&stage, ASKS);
+    let id = asked(&stage, &mut task);
+    // One call waits half a minute: the client has been told to make it again before this is over.
+    task.watch(Duration::from_secs(36));
+    stage.host.nucleus(&["approvals", "approve", &id]).expect_code(0);
+    let (outcome, _) = task.outcome();
+    let seen = stage.last().to_string();
+    assert!(seen.contains("the-42-end"), "{outcome}\n{seen}");
+    // The model was not bothered while it waited: its call, and what came of it.
+    assert_eq!(stage.mock.requests().len(), 2, "{outcome}");
 }
 
 #[test]

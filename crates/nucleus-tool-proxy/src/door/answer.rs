@@ -184,3 +184,42 @@ fn on_the_wire(result: nucleus::ToolResult) -> ToolResult {
         None => wire,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whatever_ends_a_question_of_a_client_is_an_answer_it_can_read() {
+        let id = RequestId::from_value(&json!(1)).unwrap();
+        let said = |text: &str, ending: Ending| {
+            let result = nucleus::ToolResult {
+                text: text.to_owned(),
+                image: None,
+                structured: None,
+                ending,
+            };
+            let line = Reply::tool(id.clone(), verdict(result)).to_line();
+            let line: Value = serde_json::from_str(&line).unwrap();
+            assert_ne!(line.pointer("/result/isError"), Some(&json!(true)), "{line}");
+            let text = line.pointer("/result/content/0/text").and_then(Value::as_str).unwrap();
+            serde_json::from_str::<Value>(text).unwrap()
+        };
+        let yes = r#"{"behavior":"allow","updatedInput":{}}"#;
+        let done = Ending::Done { exit: None, truncated: false, job: None, duration_ms: 0 };
+        assert_eq!(said(yes, done).to_string(), yes);
+        let pending =
+            Ending::ApprovalRequired { operation: "run_bash", id: Some("ab12".to_owned()) };
+        for (words, ending) in [
+            ("pending ab12: make the same call again", pending),
+            ("nobody can approve", Ending::ApprovalRequired { operation: "run_bash", id: None }),
+            ("no", Ending::Denied(nucleus::Refusal::new("deny.test", "policy", "no"))),
+            ("taken back", Ending::Failed { code: "call.cancelled" }),
+            ("no \"x\"", Ending::Malformed { code: "args.unknown" }),
+        ] {
+            assert_eq!(said(words, ending), json!({"behavior": "deny", "message": words}));
+        }
+    }
+}
