@@ -73,15 +73,18 @@ pub(super) fn launch(intake: &Intake<'_>) -> Launch {
         argv.extend(["--model".to_owned(), model.to_owned()]);
     }
     // What the user says of these takes their place: they spare the model refusals, and hold nothing.
-    // In the mode `dontAsk` it asks nobody, not the prompt tool either.
+    // In the mode `dontAsk` it asks nobody, not the prompt tool either. `default` is what every version takes; this one
+    // lists it as `manual`.
     let mode = if asks { "default" } else { "dontAsk" };
     for (flag, value) in [
         ("--tools", BUILT_IN_TOOLS),
         ("--allowedTools", allowed.join(",").as_str()),
         ("--permission-mode", mode),
-        (PROMPT_FLAG, if asks { PROMPT_TOOL } else { "" }),
-    ] {
-        if !intake.has(flag) && !value.is_empty() {
+    ]
+    .into_iter()
+    .chain(asks.then_some((PROMPT_FLAG, PROMPT_TOOL)))
+    {
+        if !intake.has(flag) {
             argv.extend([flag.to_owned(), value.to_owned()]);
         }
     }
