@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn whatever_ends_a_question_of_a_client_is_an_answer_it_can_read() {
-        let id = RequestId::from_value(&json!(1)).unwrap();
+        let id = RequestId::Integer(1);
         let said = |text: &str, ending: Ending| {
             let result = nucleus::ToolResult {
                 text: text.to_owned(),
@@ -202,7 +202,7 @@ mod tests {
                 ending,
             };
             let line = Reply::tool(id.clone(), verdict(result)).to_line();
-            let line: Value = serde_json::from_str(&line).unwrap();
+            let line: Value = serde_json::from_slice(&line).unwrap();
             assert_ne!(line.pointer("/result/isError"), Some(&json!(true)), "{line}");
             let text = line.pointer("/result/content/0/text").and_then(Value::as_str).unwrap();
             serde_json::from_str::<Value>(text).unwrap()
