@@ -136,6 +136,30 @@ fn a_yes_lets_exactly_this_question_through_once() {
     assert_eq!(used[0].text("approval_id"), id);
 }
 
+/// What a person let the task write in the workspace is another matter than what they let Claude Code do elsewhere.
+#[test]
+fn a_yes_to_its_own_commit_or_write_is_none_to_the_task_s() {
+    let levels = asking().levels.with(Operation::WriteFiles, Level::Ask);
+    let world = world(Permissions { levels, ..asking() }, OwnTools::Pod);
+    let commit = json!({"command": "git commit -m x"});
+    let write = json!({"file_path": "a", "content": "x"});
+    for (tool, input) in [("Bash", commit.clone()), ("Write", write)] {
+        pending(&ask(&world, tool, input.clone()).ending);
+        world.answer(true);
+        assert_eq!(code(&ask(&world, tool, input)), "done");
+    }
+    let content = nucleus::Digest::of(b"x");
+    let approved = world.sandbox.approved();
+    assert!(!approved.commit() && !approved.covers("a", &content));
+    // The control: the task's own calls.
+    for (tool, arguments) in [("run", commit), ("write", json!({"path": "a", "content": "x"}))] {
+        pending(&world.call(tool, arguments.clone()).ending);
+        world.answer(true);
+        assert!(!world.call(tool, arguments).is_error());
+    }
+    assert!(approved.commit() && approved.covers("a", &content));
+}
+
 #[test]
 fn a_no_and_an_absent_person_are_answers_too() {
     let refusing = world(asking(), OwnTools::Pod);
