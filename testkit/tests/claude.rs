@@ -2,6 +2,9 @@
 
 #![expect(clippy::panic, reason = "an agent that keeps no conversation ends its test")]
 
+#[path = "claude/prompt.rs"]
+mod prompt;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -85,7 +85,7 @@ pub(crate) fn record(
     event.detail.insert("limit_micro_usd".to_owned(), limit.cost_micro_usd.into());
     event.detail.insert("limit_input_tokens".to_owned(), limit.input_tokens.into());
     event.detail.insert("limit_output_tokens".to_owned(), limit.output_tokens.into());
-    if let Payload::Client = spec.payload {
+    if let Payload::Client { .. } = spec.payload {
         event.detail.insert("scope".to_owned(), client::SCOPE.into());
     }
     recorder.append(&event, nucleus_log::Durability::Durable).map(|_| ()).map_err(|error| Failure {

@@ -300,7 +300,7 @@ fn task_words(payload: &Payload) -> String {
     match payload {
         Payload::Agent { agent, prompt, .. } => format!("{agent}: {prompt}"),
         Payload::Command { argv } => argv.join(" "),
-        Payload::Client => "tool calls of an MCP client outside of any pod".to_owned(),
+        Payload::Client { .. } => "tool calls of an MCP client outside of any pod".to_owned(),
     }
 }
 

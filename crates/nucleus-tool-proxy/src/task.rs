@@ -104,6 +104,10 @@ pub(crate) fn run(
     let socket = approvals::Socket::open(session.session.dir(), &spec.session, &sandbox)
         .map_err(|error| session::io_failure("the approvals socket", &error))?;
     let executor = Executor::with_envelope(envelope, authority, &sandbox, &budget);
+    let executor = match world::own_tools(&spec) {
+        Some(own_tools) => executor.answering_prompts(own_tools),
+        None => executor,
+    };
     let mut egress =
         Egress::new().map_err(|error| session::io_failure("threads for the gate", &error))?;
     if let Some(sockets) = session.handles.dns.take() {
@@ -159,7 +163,7 @@ fn start(
     packages::serve(task, caller.principal())?;
     match task.spec.payload.clone() {
         Payload::Command { argv } => start_command(task, argv, caller, stop, rules, notes),
-        Payload::Client => {
+        Payload::Client { .. } => {
             notes.push(crate::client::LABEL.to_owned());
             opening::announce(task, &rules.policy, notes);
             crate::client::start(task, client, caller, sender)
@@ -392,7 +396,7 @@ fn principal(spec: &TaskSpec) -> Result<Principal, Failure> {
     let made = match &spec.payload {
         Payload::Agent { agent, .. } => Principal::agent(agent, &spec.session),
         Payload::Command { .. } => Principal::user("operator", &spec.session),
-        Payload::Client => Principal::agent("client", &spec.session),
+        Payload::Client { .. } => Principal::agent("client", &spec.session),
     };
     made.map_err(|error| Failure {
         class: FailureClass::Usage,
@@ -405,7 +409,7 @@ fn channel_of(payload: &Payload) -> Channel {
     match payload {
         Payload::Agent { .. } => Channel::Door,
         Payload::Command { .. } => Channel::Operator,
-        Payload::Client => Channel::Client,
+        Payload::Client { .. } => Channel::Client,
     }
 }
 

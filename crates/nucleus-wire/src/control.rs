@@ -181,7 +181,10 @@ pub enum Payload {
     },
     /// The tool calls of an MCP client outside of any pod, over a connection the proxy was given (`--client-fd`).
     /// Nothing but those calls is enforced.
-    Client,
+    Client {
+        /// The client is a Claude Code that is to ask about its own tools.
+        permission_prompt: bool,
+    },
     /// One command, in a tool pod, judged as a `run`.
     Command {
         /// Program and arguments.

@@ -21,7 +21,7 @@ use crate::digest::Digest;
 use crate::error::ExecutorError;
 use crate::port::{Exit, NoProgress, Progress};
 use crate::result::{Ending, ToolResult};
-use crate::room::{Asked, Denied, NotRecorded, Parsed, Recorded, Ruling};
+use crate::room::{Asked, Denied, NotRecorded, OwnTools, Parsed, Recorded, Ruling};
 use crate::sandbox::Sandbox;
 use crate::session::Verdict;
 
@@ -30,6 +30,8 @@ use crate::session::Verdict;
 #[derive(Clone)]
 pub struct Executor {
     inner: Arc<Inner>,
+    /// Where the client's own tools act, if it asks about them here.
+    own_tools: Option<OwnTools>,
 }
 
 struct Inner {
@@ -82,7 +84,15 @@ impl Executor {
                 policy_digest,
                 costs: CostModel::default(),
             }),
+            own_tools: None,
         }
+    }
+
+    /// The same for a Claude Code that asks about its own tools, which act there (`permission_prompt`). Nobody else is
+    /// offered that, and whoever calls it all the same is refused.
+    #[must_use]
+    pub fn answering_prompts(self, own_tools: OwnTools) -> Self {
+        Self { own_tools: Some(own_tools), ..self }
     }
 
     /// Runs one command line to its end, as the embedding program.
@@ -195,6 +205,7 @@ impl Executor {
                 ToolName::ApprovalsStatus => {
                     self.sandbox().approvals().mode() != ApprovalMode::None
                 }
+                ToolName::PermissionPrompt => self.own_tools.is_some(),
             })
             .collect()
     }
@@ -227,6 +238,10 @@ impl Executor {
     #[must_use]
     pub fn costs(&self) -> &CostModel {
         &self.inner.costs
+    }
+
+    pub(crate) fn own_tools(&self) -> Option<OwnTools> {
+        self.own_tools
     }
 
     pub(crate) fn authority(&self) -> &GrantAuthority {

@@ -53,5 +53,6 @@ pub use port::{
 pub use recorder::Recorder;
 pub use refusal::{Refusal, Unexpected, fail_closed};
 pub use result::{Ending, Image, ToolResult};
+pub use room::OwnTools;
 pub use sandbox::{Sandbox, SandboxParts};
 pub use sanitize::Sanitizer;

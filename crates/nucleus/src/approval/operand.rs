@@ -101,6 +101,8 @@ impl Operands {
             | ToolCall::JobOutput(_)
             | ToolCall::JobStop(_)
             | ToolCall::ApprovalsStatus(_) => {}
+            // The client's own tool acts on files where the client runs, which are none of these.
+            ToolCall::PermissionPrompt(_) => {}
         }
         Ok((pinner.operands, pinner.before))
     }

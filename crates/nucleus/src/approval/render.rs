@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nucleus_wire::approvals::{DIFF_MARK, brief};
 use nucleus_wire::display::escape;
-use nucleus_wire::tool::{CommandInput, Edit, ToolCall, Write};
+use nucleus_wire::tool::{Asked, CommandInput, Edit, PermissionPrompt, ToolCall, Write};
 
 use super::before::Before;
 use super::canonical::Subject;
@@ -70,6 +70,7 @@ pub(crate) fn rendering(subject: &Subject<'_>, operands: &Operands, before: &Bef
             out.file("search files beneath", grep.path.as_str(), "pattern:");
             out.agent(&grep.pattern);
         }
+        ToolCall::PermissionPrompt(prompt) => out.own_tool(prompt),
         ToolCall::JobOutput(_) | ToolCall::JobStop(_) | ToolCall::ApprovalsStatus(_) => {
             out.line(subject.call.name().as_str());
         }
@@ -108,6 +109,28 @@ impl Text {
             }
             self.marked(AGENT, &escape(part));
         }
+    }
+
+    /// A question of Claude Code's about a tool that is no tool of Nucleus.
+    fn own_tool(&mut self, prompt: &PermissionPrompt) {
+        let (verb, command) = match &prompt.asked {
+            Asked::Run(text) => ("run this command line:", Some(text)),
+            Asked::Read(_) => ("read with these arguments:", None),
+            Asked::Write(_) | Asked::Edit(_) => ("write with these arguments:", None),
+            Asked::Glob { .. } | Asked::Grep(_) => ("search with these arguments:", None),
+            Asked::WebFetch(_) | Asked::WebSearch(_) => {
+                ("reach the web with these arguments:", None)
+            }
+            Asked::Ours | Asked::Unknown => ("be used with these arguments:", None),
+        };
+        let tool = escape(&prompt.tool_name);
+        self.line(&format!("Claude Code asks whether its own tool {tool} may {verb}"));
+        if let Some(text) = command {
+            self.agent(text);
+            self.line("all of its arguments:");
+        }
+        self.agent(&format!("{:#}", prompt.input));
+        self.line("it acts where Claude Code itself runs, not through Nucleus");
     }
 
     fn file(&mut self, what: &str, path: &str, then: &str) {

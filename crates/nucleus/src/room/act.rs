@@ -5,6 +5,7 @@ use lattice_guard::{Action, Envelope, Level, Operation, Permit, RelPath, Risk};
 use nucleus_sys::weaken::{self, Weak};
 use nucleus_wire::tool::{ApprovalsStatus, ToolCall};
 
+use super::prompt;
 use super::record::Recorded;
 use super::reserve::run_timeout_ms;
 use crate::approval::{ApprovalBook, SettledAs};
@@ -36,8 +37,14 @@ impl Recorded {
         if cancel.is_cancelled() {
             return Acted { call, open, outcome: Err(ToolError::Cancelled) };
         }
-        if let ToolCall::ApprovalsStatus(status) = &call {
-            let report = approvals_status(executor.sandbox().approvals(), status);
+        let answer = match &call {
+            ToolCall::ApprovalsStatus(status) => {
+                Some(approvals_status(executor.sandbox().approvals(), status))
+            }
+            ToolCall::PermissionPrompt(asks) => Some(prompt::allowed(asks)),
+            _ => None,
+        };
+        if let Some(report) = answer {
             return Acted { call, open, outcome: Ok(report) };
         }
         let inner = &*executor.sandbox().inner;

@@ -9,7 +9,7 @@ use crate::approval::{Consumed, Operands};
 use crate::executor::Executor;
 use crate::open::Open;
 use crate::refusal::Refusal;
-use nucleus_wire::tool::ToolCall;
+use nucleus_wire::tool::{ToolCall, ToolName};
 
 /// A call whose intent is in the log. Its effect may start, once; whatever happens, it will be settled.
 #[derive(Debug)]
@@ -85,7 +85,9 @@ impl Reserved {
         }
         let commits =
             |permit: &Permit| permit.request().operations().contains(&Operation::GitCommit);
-        if grant.is_some() && permit.as_deref().is_some_and(commits) {
+        // A yes to a tool of the client's own is none to what a command writes in the workspace.
+        let here = call.name() != ToolName::PermissionPrompt;
+        if here && grant.is_some() && permit.as_deref().is_some_and(commits) {
             sandbox.inner.session.approved().add_commit();
         }
         let open = Open::new(sandbox, reservation, record, number, grant.is_some());

@@ -132,9 +132,10 @@ fn real_cost(
         ToolCall::Write(_) | ToolCall::Edit(_) => costs.file(report.bytes),
         ToolCall::Glob(_) | ToolCall::Grep(_) => costs.search(report.results),
         ToolCall::Run(_) => costs.command(duration_ms),
-        ToolCall::JobOutput(_) | ToolCall::JobStop(_) | ToolCall::ApprovalsStatus(_) => {
-            Some(MicroUsd::new(0))
-        }
+        ToolCall::JobOutput(_)
+        | ToolCall::JobStop(_)
+        | ToolCall::ApprovalsStatus(_)
+        | ToolCall::PermissionPrompt(_) => Some(MicroUsd::new(0)),
     }
 }
 

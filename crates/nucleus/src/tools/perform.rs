@@ -34,7 +34,7 @@ pub(crate) fn perform(warrant: Warrant, cx: &EffectContext<'_>) -> Result<Effect
         ToolCall::Run(call) => run::run(&warrant, call, cx),
         ToolCall::JobOutput(call) => run::job_output(call, cx),
         ToolCall::JobStop(call) => run::job_stop(call, cx),
-        ToolCall::ApprovalsStatus(_) => Err(ToolError::NoEffect),
+        ToolCall::ApprovalsStatus(_) | ToolCall::PermissionPrompt(_) => Err(ToolError::NoEffect),
     }
 }
 
