@@ -37,9 +37,10 @@ pub(crate) fn attach(args: &SessionName, env: &Environment) -> Result<u8, CliFai
         .map_err(|error| CliFailure::unavailable(format!("the terminal: {error}")))?;
     let facts = terminal.as_mut().map(|terminal| terminal.facts(env.asks_terminal()));
     let lost = |error: std::io::Error| CliFailure::unavailable(format!("the task: {error}"));
-    send(&mut stream, &ToProxy::Attach { terminal: facts }).map_err(lost)?;
+    // A task that refuses this very process says so before it reads: its answer counts, whatever became of ours.
+    let written = send(&mut stream, &ToProxy::Attach { terminal: facts });
     let mut proxy = Proxy::attached(stream);
-    let first = proxy.read_line().map_err(lost)?;
+    let first = proxy.read_line().map_err(|error| lost(written.err().unwrap_or(error)))?;
     let screen = Screen::new(Verbosity::Normal, env);
     let message = match serde_json::from_slice(&first) {
         Ok(FromProxy::Failed(failure)) => return Err(CliFailure::from(failure)),
@@ -75,10 +76,15 @@ pub(crate) fn stop(args: &SessionArgs, env: &Environment) -> Result<u8, CliFailu
     };
     let failed = |error: std::io::Error| CliFailure::unavailable(format!("session {id}: {error}"));
     stream.set_read_timeout(Some(STOP_PATIENCE)).map_err(failed)?;
-    send(&mut stream, &ToProxy::Interrupt).map_err(failed)?;
+    // As above.
+    let written = send(&mut stream, &ToProxy::Interrupt);
     let mut rest = Vec::new();
-    // It closes its end when the task is over.
-    stream.read_to_end(&mut rest).map_err(failed)?;
+    // It closes its end when the task is over, and says something only when it does not do as it is told.
+    stream.take(LINE_BYTES_MAX).read_to_end(&mut rest).map_err(failed)?;
+    if let Ok(FromProxy::Failed(failure)) = serde_json::from_slice(&rest) {
+        return Err(CliFailure::from(failure));
+    }
+    written.map_err(failed)?;
     let text = if args.json {
         format!("{}\n", serde_json::json!({"session": id, "status": "stopped"}))
     } else {

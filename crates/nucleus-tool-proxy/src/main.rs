@@ -17,6 +17,7 @@ mod opening;
 mod packages;
 mod payload;
 mod publish;
+mod reception;
 mod runner;
 mod session;
 mod task;

@@ -346,8 +346,8 @@ fn listen(
     let sandbox = task.executor.sandbox().clone();
     let (messages, inbox) = channel();
     let failed = |error: std::io::Error| session::io_failure("listening", &error);
-    attach::serve(task.session.session.dir(), Arc::clone(&task.control), messages.clone())
-        .map_err(failed)?;
+    let newcomers = attach::Newcomers::new(Arc::clone(&task.control), messages.clone());
+    attach::serve(task.session.session.dir(), newcomers, task.recorder.clone()).map_err(failed)?;
     control::listen(reader, Arc::clone(&task.control), messages, |message| message)
         .map_err(failed)?;
     let terminal = Arc::clone(&task.terminal);
