@@ -80,11 +80,11 @@ pub(crate) fn stop(args: &SessionArgs, env: &Environment) -> Result<u8, CliFailu
     let written = send(&mut stream, &ToProxy::Interrupt);
     let mut rest = Vec::new();
     // It closes its end when the task is over, and says something only when it does not do as it is told.
-    stream.take(LINE_BYTES_MAX).read_to_end(&mut rest).map_err(failed)?;
+    let read = stream.take(LINE_BYTES_MAX).read_to_end(&mut rest);
     if let Ok(FromProxy::Failed(failure)) = serde_json::from_slice(&rest) {
         return Err(CliFailure::from(failure));
     }
-    written.map_err(failed)?;
+    written.and(read).map_err(failed)?;
     let text = if args.json {
         format!("{}\n", serde_json::json!({"session": id, "status": "stopped"}))
     } else {

@@ -36,7 +36,7 @@ const CALL_USER: &str = "\x07\x1b]2;nucleus: an approval waits, press Ctrl-]\x1b
 #[derive(Debug)]
 enum Event {
     Proxy(Option<Result<Box<FromProxy>, String>>),
-    Typed(Vec<u8>),
+    Typed(Vec<Typed>),
     Signal(i32),
 }
 
@@ -159,8 +159,8 @@ impl Interactive {
                     self.signal(signal);
                     None
                 }
-                Event::Typed(bytes) => {
-                    self.typed(&bytes);
+                Event::Typed(pieces) => {
+                    self.typed(pieces);
                     None
                 }
                 Event::Proxy(Some(Ok(message))) => self.message(*message),
@@ -235,7 +235,7 @@ impl Interactive {
             .say("  Ctrl-] calls up Nucleus itself: approvals, what was refused, detach, stop");
         self.uncover();
         let sender = self.sender.clone();
-        let heard = self.terminal.listen(move |bytes| sender.send(Event::Typed(bytes)).is_ok());
+        let heard = self.terminal.listen(move |pieces| sender.send(Event::Typed(pieces)).is_ok());
         if let Err(error) = heard {
             self.afterwards.push(format!("nothing could be typed: {error}"));
             self.interrupt();
@@ -280,8 +280,8 @@ impl Interactive {
         }
     }
 
-    fn typed(&mut self, bytes: &[u8]) {
-        for piece in keys::split(bytes) {
+    fn typed(&mut self, pieces: Vec<Typed>) {
+        for piece in pieces {
             match (piece, &mut self.cover) {
                 (Typed::Agent(bytes), Cover::None) => {
                     // If the proxy is gone, its closed end is the next event and ends the loop.

@@ -181,3 +181,26 @@ fn a_killed_attach_leaves_the_task_running() {
         assert!(leftovers(host.place(), Duration::from_secs(10)).is_empty());
     }
 }
+
+#[test]
+fn a_time_without_descriptors_does_not_end_the_way_back() {
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+    for host in hosts() {
+        detach(&host, vec![shell(COUNT)], &["--interactive"]);
+        let proxy = Pid::from_raw(pid_of_proxy(&host).try_into().unwrap());
+        let may_open = |count: Option<u64>| {
+            let limit = Rlimit { current: count, maximum: getrlimit(Resource::Nofile).maximum };
+            prlimit(proxy, Resource::Nofile, limit).unwrap()
+        };
+        let before = may_open(Some(3));
+        // Comes while nobody can be accepted, and waits.
+        let mut terminal = host.at_full_terminal(&nucleus(&host, &["attach"]));
+        std::thread::sleep(Duration::from_secs(1));
+        may_open(before.current);
+        terminal.wait_for(UP);
+        terminal.wait_for("<2>");
+        terminal.enter("\x03");
+        terminal.outcome().expect_code(130);
+        assert!(leftovers(host.place(), Duration::from_secs(10)).is_empty());
+    }
+}
