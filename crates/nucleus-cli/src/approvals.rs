@@ -17,6 +17,7 @@ use serde_json::json;
 use self::args::{AnswerArgs, ApprovalsCommand, ApproveArgs, DenyArgs, ListArgs, RequestArgs};
 use crate::environment::Environment;
 use crate::failure::CliFailure;
+use crate::page::{json_block, json_line};
 use crate::state::State;
 
 /// Longest target shown in a list, in characters.
@@ -50,7 +51,7 @@ fn list(state: &State, args: &ListArgs) -> Result<u8, CliFailure> {
     if args.json {
         let rows: Vec<_> =
             rows.iter().map(|(session, request)| with_session(session, request)).collect();
-        say(&format!("{:#}\n", json!({ "requests": rows })));
+        say(&json_block(&json!({ "requests": rows })));
         return Ok(0);
     }
     if rows.is_empty() {
@@ -85,7 +86,7 @@ fn with_session(session: &str, request: &RequestView) -> serde_json::Value {
 fn show(state: &State, args: &RequestArgs) -> Result<u8, CliFailure> {
     let (task, request) = client::find(state, &args.id, args.session.as_deref())?;
     if args.json {
-        say(&format!("{:#}\n", with_session(&task.session, &request)));
+        say(&json_block(&with_session(&task.session, &request)));
     } else {
         for line in described(&task.session, &request) {
             say(&format!("{line}\n"));
@@ -144,7 +145,7 @@ fn decided(session: &str, told: &Told, as_json: bool) -> Result<u8, CliFailure> 
     let Told::Decided { id, outcome, rule } = told else { return Err(client::unexpected()) };
     if as_json {
         let line = json!({"session": session, "id": id, "outcome": outcome, "rule": rule});
-        say(&format!("{line}\n"));
+        say(&json_line(&line));
         return Ok(0);
     }
     say(&format!("{} {}\n", escape(id), escape(outcome)));
@@ -166,7 +167,7 @@ fn rules(state: &State, args: &ListArgs) -> Result<u8, CliFailure> {
                 json!({"session": session, "id": rule.id, "covers": rule.covers, "left": rule.left, "expires_in_s": rule.expires_in_s})
             })
             .collect();
-        say(&format!("{:#}\n", json!({ "rules": rows })));
+        say(&json_block(&json!({ "rules": rows })));
         return Ok(0);
     }
     if rows.is_empty() {
@@ -202,7 +203,7 @@ fn revoke(state: &State, args: &RequestArgs) -> Result<u8, CliFailure> {
         }
         task.ask(&Ask::Revoke { rule: args.id.clone() })?;
         say(&if args.json {
-            format!("{}\n", json!({"session": session, "rule": args.id, "revoked": true}))
+            json_line(&json!({"session": session, "rule": args.id, "revoked": true}))
         } else {
             format!("{} revoked\n", escape(&args.id))
         });

@@ -15,6 +15,7 @@ use crate::environment::Environment;
 use crate::events::{EventLoop, Output};
 use crate::failure::CliFailure;
 use crate::interactive::{Interactive, RawTerminal};
+use crate::page::{json_line, print};
 use crate::prompt::Prompt;
 use crate::proxy::Proxy;
 use crate::run::exit_code;
@@ -86,14 +87,14 @@ pub(crate) fn stop(args: &SessionArgs, env: &Environment) -> Result<u8, CliFailu
     }
     written.and(read).map_err(failed)?;
     let text = if args.json {
-        format!("{}\n", serde_json::json!({"session": id, "status": "stopped"}))
+        json_line(&serde_json::json!({"session": id, "status": "stopped"}))
     } else {
         format!(
             "{id} stopped; its changes wait: nucleus review {id}, nucleus apply {id} or nucleus discard {id}\n"
         )
     };
     // A reader that closed the pipe has seen enough.
-    let _gone = std::io::stdout().lock().write_all(text.as_bytes());
+    let _gone = print(&text);
     Ok(0)
 }
 
@@ -120,7 +121,7 @@ pub(crate) fn leave_behind(
                     ));
                 } else {
                     // A reader that closed the pipe has seen enough.
-                    let _gone = std::io::stdout().lock().write_all(&line);
+                    let _gone = print(&json_line(&FromProxy::Started(started)));
                 }
                 return Ok(None);
             }

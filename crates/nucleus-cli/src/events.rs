@@ -11,6 +11,7 @@ use nucleus_wire::hex;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::failure::CliFailure;
+use crate::page::{json_line, print};
 use crate::prompt::{Answer, Prompt, parse_answer};
 use crate::proxy::Proxy;
 use crate::screen::Screen;
@@ -21,6 +22,9 @@ const TICK: Duration = Duration::from_secs(1);
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// What a line of the feed counts for.
 const FEED_BYTES: usize = 512;
+
+/// The line that leaves a task running.
+const DETACH: &str = "detach";
 
 /// Something happened.
 #[derive(Debug)]
@@ -148,7 +152,7 @@ impl EventLoop {
             return end;
         }
         if let Output::Screen(screen) = &mut self.output {
-            screen.say("  attached: type `detach` to leave it running, Ctrl-C ends it");
+            screen.say(&format!("  attached: type `{DETACH}` to leave it running, Ctrl-C ends it"));
         }
         self.follow()
     }
@@ -303,22 +307,27 @@ impl EventLoop {
         }
         if let Output::Screen(screen) = &mut self.output {
             screen.approval(view, self.prompt.is_some());
+            if self.prompt.is_some() && self.stays {
+                screen
+                    .say(&format!("  (`{DETACH}` leaves the task running and this question open)"));
+            }
         }
     }
 
     fn typed(&mut self, line: &str) {
-        let Some(id) = self.asked.clone() else {
-            if self.stays && line.trim() == "detach" {
-                let _gone = self.proxy.send(&ToProxy::Detach);
-            }
+        // Also while a question is open: it waits for whoever attaches next. No id is this word.
+        if self.stays && line.trim() == DETACH {
+            let _gone = self.proxy.send(&ToProxy::Detach);
             return;
-        };
+        }
+        let Some(id) = self.asked.clone() else { return };
         let decision = match parse_answer(&id, line) {
             Answer::Approve => ToProxy::Decide { id, approve: true, reason: None },
             Answer::Refuse(reason) => ToProxy::Decide { id, approve: false, reason },
             Answer::Unclear => {
                 if let Output::Screen(screen) = &mut self.output {
-                    screen.say(&format!("  type {id} to approve, or `no` to refuse"));
+                    let detach = if self.stays { ", `detach` to leave it open" } else { "" };
+                    screen.say(&format!("  type {id} to approve, or `no` to refuse{detach}"));
                 }
                 return;
             }
@@ -352,9 +361,7 @@ impl EventLoop {
     }
 
     fn print_json(&mut self, message: &FromProxy) {
-        use std::io::Write;
-        let Ok(line) = serde_json::to_string(message) else { return };
-        if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        if !print(&json_line(message)) {
             self.nobody_reads();
         }
     }

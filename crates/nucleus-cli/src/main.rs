@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if json && let Some(line) = failure.as_json() {
-                let _gone = writeln!(std::io::stdout(), "{line}");
+                let _gone = page::print(&line);
             }
             // As above: a closed standard error changes nothing about the code.
             let _gone = write!(std::io::stderr(), "{}", failure.render());
