@@ -9,6 +9,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use nucleus::Recorder;
+use nucleus_sys::peer::PeerError;
 use nucleus_wire::control::{ATTACH_SOCKET, Failure, FailureClass, FromProxy, ToProxy};
 
 use crate::control::{AtTerminal, Control, FromUser, read_all, read_message};
@@ -53,8 +54,8 @@ impl Desk for Newcomers {
 
     fn refusal(refused: &Refused) -> Vec<u8> {
         let class = match refused {
+            Refused::Peer(PeerError::Io(_)) | Refused::Crowded => FailureClass::Unavailable,
             Refused::Peer(_) => FailureClass::Denied,
-            Refused::Crowded => FailureClass::Unavailable,
         };
         line(Failure { class, message: refused.to_string(), hint: None })
     }

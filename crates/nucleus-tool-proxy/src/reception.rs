@@ -44,6 +44,8 @@ pub(crate) enum Refused {
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            // Short of descriptors, or it is gone: no word about who it is.
+            Self::Peer(error @ PeerError::Io(cause)) => write!(f, "{error}: {cause}"),
             Self::Peer(error) => write!(
                 f,
                 "{error}; only the user who started the task may come here, from outside of every sandbox and container"

@@ -102,3 +102,26 @@ fn the_socket_is_the_users_alone_and_a_crowd_at_it_does_not_last() {
         ends(&host, false);
     }
 }
+
+#[test]
+fn an_open_question_does_not_keep_anybody_from_leaving() {
+    for host in hosts() {
+        let asked = detached(&host);
+        let mut command = host.command("nucleus");
+        command.arg("attach");
+        let mut terminal = host.at_terminal(&command);
+        terminal.read_until("to approve once");
+        terminal.read_until("`detach` leaves the task running");
+        terminal.enter("nonsense\n");
+        terminal.read_until("to refuse, `detach`");
+        terminal.enter("detach\n");
+        terminal.read_until("the task goes on");
+        terminal.outcome().expect_code(0);
+        // It waits for whoever comes next.
+        let mut terminal = host.at_terminal(&command);
+        terminal.read_until("to approve once");
+        terminal.enter(&format!("{}\n", id(&asked)));
+        terminal.outcome().expect_code(0);
+        ends(&host, true);
+    }
+}
