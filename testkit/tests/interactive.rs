@@ -7,6 +7,8 @@
 
 #[path = "interactive/away.rs"]
 mod away;
+#[path = "interactive/picture.rs"]
+mod picture;
 #[path = "interactive/screen.rs"]
 mod screen;
 #[path = "interactive/takeover.rs"]
