@@ -197,13 +197,12 @@ impl Early {
         Self { terminal, comes, acts: Vec::new() }
     }
 
-    /// Does it, or keeps it for later.
+    /// Does it, after what came before it; when there is a terminal to do it at.
     pub(crate) fn act(&mut self, act: AtTerminal) {
-        match self.terminal.get() {
-            Some(terminal) => terminal.act(act),
-            None if self.comes && self.acts.len() < EARLY_MAX => self.acts.push(act),
-            None => {}
+        if self.comes && self.acts.len() < EARLY_MAX {
+            self.acts.push(act);
         }
+        self.catch_up();
     }
 
     /// Does what has waited, once the terminal is there.
