@@ -7,6 +7,8 @@
 
 #[path = "approvals/answer.rs"]
 mod answer;
+#[path = "approvals/attach.rs"]
+mod attach;
 #[path = "approvals/catalogue.rs"]
 mod catalogue;
 #[path = "approvals/desk.rs"]

@@ -17,7 +17,7 @@ use serde_json::json;
 use self::args::{AnswerArgs, ApprovalsCommand, ApproveArgs, DenyArgs, ListArgs, RequestArgs};
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::Page;
+use crate::page::{Page, json_block, json_line};
 use crate::reading::{Line, rendered};
 use crate::state::State;
 
@@ -52,7 +52,7 @@ fn list(state: &State, args: &ListArgs) -> Result<u8, CliFailure> {
     if args.json {
         let rows: Vec<_> =
             rows.iter().map(|(session, request)| with_session(session, request)).collect();
-        say(&format!("{:#}\n", json!({ "requests": rows })));
+        say(&json_block(&json!({ "requests": rows })));
         return Ok(0);
     }
     if rows.is_empty() {
@@ -88,7 +88,7 @@ fn show(state: &State, args: &RequestArgs, env: &Environment) -> Result<u8, CliF
     let (mut task, _) = client::find(state, &args.id, args.session.as_deref())?;
     let request = task.request(&args.id)?;
     if args.json {
-        say(&format!("{:#}\n", with_session(&task.session, &request)));
+        say(&json_block(&with_session(&task.session, &request)));
         return Ok(0);
     }
     let mut lines = described(&task.session, &request);
@@ -154,7 +154,7 @@ fn decided(session: &str, told: &Told, as_json: bool) -> Result<u8, CliFailure> 
     let Told::Decided { id, outcome, rule } = told else { return Err(client::unexpected()) };
     if as_json {
         let line = json!({"session": session, "id": id, "outcome": outcome, "rule": rule});
-        say(&format!("{line}\n"));
+        say(&json_line(&line));
         return Ok(0);
     }
     say(&format!("{} {}\n", escape(id), escape(outcome)));
@@ -176,7 +176,7 @@ fn rules(state: &State, args: &ListArgs) -> Result<u8, CliFailure> {
                 json!({"session": session, "id": rule.id, "covers": rule.covers, "left": rule.left, "expires_in_s": rule.expires_in_s})
             })
             .collect();
-        say(&format!("{:#}\n", json!({ "rules": rows })));
+        say(&json_block(&json!({ "rules": rows })));
         return Ok(0);
     }
     if rows.is_empty() {
@@ -212,7 +212,7 @@ fn revoke(state: &State, args: &RequestArgs) -> Result<u8, CliFailure> {
         }
         task.ask(&Ask::Revoke { rule: args.id.clone() })?;
         say(&if args.json {
-            format!("{}\n", json!({"session": session, "rule": args.id, "revoked": true}))
+            json_line(&json!({"session": session, "rule": args.id, "revoked": true}))
         } else {
             format!("{} revoked\n", escape(&args.id))
         });

@@ -11,6 +11,7 @@ use nucleus_wire::hex;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::failure::CliFailure;
+use crate::page::{json_line, print};
 use crate::prompt::{Answer, Prompt, parse_answer};
 use crate::proxy::Proxy;
 use crate::reading::Reading;
@@ -22,6 +23,9 @@ const TICK: Duration = Duration::from_secs(1);
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// What a line of the feed counts for.
 const FEED_BYTES: usize = 512;
+
+/// The line that leaves a task running.
+const DETACH: &str = "detach";
 
 /// Something happened.
 #[derive(Debug)]
@@ -156,7 +160,7 @@ impl EventLoop {
             return end;
         }
         if let Output::Screen(screen) = &mut self.output {
-            screen.say("  attached: type `detach` to leave it running, Ctrl-C ends it");
+            screen.say(&format!("  attached: type `{DETACH}` to leave it running, Ctrl-C ends it"));
         }
         self.follow()
     }
@@ -309,15 +313,20 @@ impl EventLoop {
         // Before the question is shown: nobody can have typed an id that was not seen, and a quick answer counts.
         prompt.flush_type_ahead();
         self.asked = Some(Asked { id: view.id.clone(), reading: screen.ask(view) });
+        if self.stays {
+            screen.say(&format!("  (`{DETACH}` leaves the task running and this question open)"));
+        }
     }
 
     fn typed(&mut self, line: &str) {
+        // Also while a question is open: it waits for whoever attaches next. No id is this word.
+        if self.stays && line.trim() == DETACH {
+            let _gone = self.proxy.send(&ToProxy::Detach);
+            return;
+        }
         let (Some(Asked { id, reading }), Output::Screen(screen)) =
             (&mut self.asked, &mut self.output)
         else {
-            if self.stays && line.trim() == "detach" {
-                let _gone = self.proxy.send(&ToProxy::Detach);
-            }
             return;
         };
         let (approve, reason) = match parse_answer(id, line) {
@@ -328,7 +337,8 @@ impl EventLoop {
                 return screen.say("  read all of it first: return shows the next part");
             }
             Answer::Unclear => {
-                return screen.say(&format!("  type {id} to approve, or `no` to refuse"));
+                let detach = if self.stays { ", `detach` to leave it open" } else { "" };
+                return screen.say(&format!("  type {id} to approve, or `no` to refuse{detach}"));
             }
             Answer::Approve => (true, None),
             Answer::Refuse(reason) => (false, reason),
@@ -363,9 +373,7 @@ impl EventLoop {
     }
 
     fn print_json(&mut self, message: &FromProxy) {
-        use std::io::Write;
-        let Ok(line) = serde_json::to_string(message) else { return };
-        if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        if !print(&json_line(message)) {
             self.nobody_reads();
         }
     }

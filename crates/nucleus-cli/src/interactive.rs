@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use nucleus_sys::process;
 use nucleus_wire::control::{
     ApprovalView, FeedEvent, FeedStatus, FromProxy, Started, Summary, ToProxy,
 };
 use nucleus_wire::hex;
 use nucleus_wire::terminal::{Filter, Modes, Piece};
-use rustix::process::Signal;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 
 use crate::failure::CliFailure;
 use crate::proxy::Proxy;
@@ -37,7 +37,7 @@ const CALL_USER: &str = "\x07\x1b]2;nucleus: an approval waits, press Ctrl-]\x1b
 #[derive(Debug)]
 enum Event {
     Proxy(Option<Result<Box<FromProxy>, String>>),
-    Typed(Vec<u8>),
+    Typed(Vec<Typed>),
     Signal(i32),
 }
 
@@ -95,7 +95,7 @@ impl Interactive {
         let listen = || -> std::io::Result<()> {
             proxy
                 .listen(sender.clone(), |item| Event::Proxy(item.map(|line| line.map(Box::new))))?;
-            let signals = [SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT];
+            let signals = [SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT, SIGTSTP];
             let mut signals = signal_hook::iterator::Signals::new(signals)?;
             let on_signal = sender.clone();
             std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -160,8 +160,8 @@ impl Interactive {
                     self.signal(signal);
                     None
                 }
-                Event::Typed(bytes) => {
-                    self.typed(&bytes);
+                Event::Typed(pieces) => {
+                    self.typed(pieces);
                     None
                 }
                 Event::Proxy(Some(Ok(message))) => self.message(*message),
@@ -235,8 +235,10 @@ impl Interactive {
         self.screen
             .say("  Ctrl-] calls up Nucleus itself: approvals, what was refused, detach, stop");
         self.uncover();
+        // It may have changed while the envelope was made.
+        self.resized();
         let sender = self.sender.clone();
-        let heard = self.terminal.listen(move |bytes| sender.send(Event::Typed(bytes)).is_ok());
+        let heard = self.terminal.listen(move |pieces| sender.send(Event::Typed(pieces)).is_ok());
         if let Err(error) = heard {
             self.afterwards.push(format!("nothing could be typed: {error}"));
             self.interrupt();
@@ -281,8 +283,8 @@ impl Interactive {
         }
     }
 
-    fn typed(&mut self, bytes: &[u8]) {
-        for piece in keys::split(bytes) {
+    fn typed(&mut self, pieces: Vec<Typed>) {
+        for piece in pieces {
             match (piece, &mut self.cover) {
                 (Typed::Agent(bytes), Cover::None) => {
                     // If the proxy is gone, its closed end is the next event and ends the loop.
@@ -293,7 +295,7 @@ impl Interactive {
                     // What follows in the same breath was not typed at this screen.
                     return;
                 }
-                (Typed::Suspend, Cover::None) => return self.suspend(),
+                (Typed::Suspend, Cover::None) => return self.suspend(true),
                 (Typed::Takeover, Cover::Takeover(_)) => return self.back(),
                 (Typed::Agent(bytes), Cover::Takeover(held)) => {
                     let wish = held.screen.typed(&bytes);
@@ -379,12 +381,13 @@ impl Interactive {
         }
     }
 
-    fn suspend(&mut self) {
+    /// Gives the terminal back and stops: all of the job, as the terminal itself would for Ctrl-Z, or this process, as
+    /// somebody told it to.
+    fn suspend(&mut self, whole_job: bool) {
         let _gone = self.proxy.send(&ToProxy::Watch { on: false });
         self.terminal.leave(&self.filter.modes().leave());
         self.cover = Cover::Away { since: Instant::now(), suspended: true };
-        // All of the job, as the terminal itself would.
-        let _alone = rustix::process::kill_current_process_group(Signal::TSTP);
+        let _goes_on = process::stop(whole_job);
     }
 
     fn resume(&mut self) {
@@ -413,6 +416,18 @@ impl Interactive {
                 self.resized();
                 self.redraw();
             }
+            SIGTSTP => match &self.cover {
+                Cover::Away { suspended: true, .. } => {}
+                // The terminal is in order.
+                Cover::Away { .. } => {
+                    let _goes_on = process::stop(false);
+                }
+                Cover::None => self.suspend(false),
+                Cover::Takeover(_) => {
+                    self.back();
+                    self.suspend(false);
+                }
+            },
             SIGCONT => match &self.cover {
                 Cover::Away { suspended: false, .. } => {}
                 Cover::Takeover(_) => {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::args::LogsArgs;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::{Page, print};
+use crate::page::{Page, json_line, print};
 use crate::screen::style::Tone;
 use crate::sessions::pick;
 use crate::state::State;
@@ -89,7 +89,7 @@ fn show(
 fn object(entry: &Entry) -> String {
     let (sequence, timestamp) = (entry.sequence, &entry.timestamp);
     let value = json!({"sequence": sequence, "timestamp": timestamp, "event": entry.members()});
-    format!("{value}\n")
+    json_line(&value)
 }
 
 /// One entry in one line: when, what came of it, what it was, and why.

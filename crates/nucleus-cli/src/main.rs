@@ -58,8 +58,7 @@ fn main() -> ExitCode {
             let wrong_use = error.use_stderr();
             if wrong_use && asks_for_json() {
                 let failure = CliFailure::usage(error.to_string().trim());
-                let _gone =
-                    writeln!(std::io::stdout(), "{}", failure.as_json().unwrap_or_default());
+                let _gone = page::print(&failure.as_json().unwrap_or_default());
             }
             // Nobody reads: there is nothing to say and the code still tells.
             let _gone = error.print();
@@ -72,7 +71,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if json && let Some(line) = failure.as_json() {
-                let _gone = writeln!(std::io::stdout(), "{line}");
+                let _gone = page::print(&line);
             }
             // As above: a closed standard error changes nothing about the code.
             let _gone = write!(std::io::stderr(), "{}", failure.render());

@@ -2,6 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 
+use nucleus_wire::display::escape_json;
+use serde::Serialize;
+
 use crate::environment::Environment;
 use crate::reading::Line;
 use crate::screen::style::{Style, Tone};
@@ -66,6 +69,22 @@ impl Page {
         }
         out
     }
+}
+
+/// A value as a line of JSON, as every program that reads `--json` gets it: nothing in it acts on a terminal or deceives
+/// who looks at it there.
+pub(crate) fn json_line(value: &impl Serialize) -> String {
+    json(serde_json::to_string(value))
+}
+
+/// As [`json_line`], on lines of its own for every member.
+pub(crate) fn json_block(value: &impl Serialize) -> String {
+    json(serde_json::to_string_pretty(value))
+}
+
+fn json(text: serde_json::Result<String>) -> String {
+    // What is printed has texts for names of members, and such a value is always JSON.
+    text.map(|text| format!("{}\n", escape_json(&text))).unwrap_or_default()
 }
 
 /// Prints; false when nobody reads any more.

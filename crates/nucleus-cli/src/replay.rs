@@ -9,6 +9,7 @@ use nucleus_wire::display::{escape, escape_short};
 use crate::args::{Only, ReplayArgs};
 use crate::environment::Environment;
 use crate::failure::CliFailure;
+use crate::page::json_block;
 use crate::record::Recorded;
 use crate::screen::style::{Style, Tone};
 
@@ -25,9 +26,7 @@ pub(crate) fn run(args: &ReplayArgs, env: &Environment) -> Result<u8, CliFailure
     }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let shown = if args.json {
-        let text = serde_json::to_string_pretty(&recorded.record)
-            .map_err(|error| CliFailure::internal(format!("the record is no JSON: {error}")))?;
-        writeln!(out, "{text}")
+        out.write_all(json_block(&recorded.record).as_bytes())
     } else {
         let style = Style::new(env.colours(std::io::stdout().is_terminal()), None);
         let text = text(style, &recorded.record, !args.only.is_empty());

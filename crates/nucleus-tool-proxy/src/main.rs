@@ -18,6 +18,7 @@ mod opening;
 mod packages;
 mod payload;
 mod publish;
+mod reception;
 mod runner;
 mod session;
 mod task;

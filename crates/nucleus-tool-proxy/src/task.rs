@@ -23,7 +23,7 @@ use crate::finish::{self, Ending};
 use crate::model::ModelLedger;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
-use crate::terminal::Terminal;
+use crate::terminal::{Early, Terminal};
 use crate::{agent_pod, approvals, attach, door, opening, packages, payload, publish, world};
 
 /// How often expired approvals and deadlines are looked at.
@@ -351,16 +351,18 @@ fn listen(
     let sandbox = task.executor.sandbox().clone();
     let (messages, inbox) = channel();
     let failed = |error: std::io::Error| session::io_failure("listening", &error);
-    attach::serve(task.session.session.dir(), Arc::clone(&task.control), messages.clone())
-        .map_err(failed)?;
+    let newcomers = attach::Newcomers::new(Arc::clone(&task.control), messages.clone());
+    attach::serve(task.session.session.dir(), newcomers, task.recorder.clone()).map_err(failed)?;
     control::listen(reader, Arc::clone(&task.control), messages, |message| message)
         .map_err(failed)?;
-    let terminal = Arc::clone(&task.terminal);
+    let mut terminal = Early::new(Arc::clone(&task.terminal), task.spec.terminal.is_some());
     std::thread::Builder::new()
         .name("decisions".to_owned())
         .spawn(move || {
             loop {
-                match inbox.recv_timeout(TICK) {
+                let message = inbox.recv_timeout(TICK);
+                terminal.catch_up();
+                match message {
                     Ok(FromUser::Decide { id, approve, reason }) => {
                         // Too late or unknown: the user is told by the request's own settlement.
                         let answer = if approve {
@@ -370,11 +372,7 @@ fn listen(
                         };
                         let _late = sandbox.approvals().decide(&id, answer);
                     }
-                    Ok(FromUser::Terminal(act)) => {
-                        if let Some(terminal) = terminal.get() {
-                            terminal.act(act);
-                        }
-                    }
+                    Ok(FromUser::Terminal(act)) => terminal.act(act),
                     Ok(FromUser::Interrupt | FromUser::Gone) => {
                         stop.cancel();
                         if sender.send(TaskEvent::Stop).is_err() {

@@ -186,6 +186,8 @@ pub enum Told {
 pub enum RefusedCode {
     /// The peer is another user or lives in another namespace.
     Peer,
+    /// Too many peers are there already.
+    Crowded,
     /// The line is no question.
     Malformed,
     /// No request or rule has the id.

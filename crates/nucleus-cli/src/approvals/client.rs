@@ -88,7 +88,7 @@ fn refused(code: RefusedCode, message: &str) -> CliFailure {
         RefusedCode::Peer | RefusedCode::Settled | RefusedCode::Proof => {
             CliFailure::denied(message)
         }
-        RefusedCode::Unrecorded => CliFailure::unavailable(message),
+        RefusedCode::Crowded | RefusedCode::Unrecorded => CliFailure::unavailable(message),
     }
 }
 
