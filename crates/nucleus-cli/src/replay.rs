@@ -45,6 +45,8 @@ impl Only {
             Self::Approved => Verdict::Approved,
             Self::Denied => Verdict::Denied,
             Self::Failed => Verdict::Failed,
+            Self::Stopped => Verdict::Stopped,
+            Self::Malformed => Verdict::Malformed,
             Self::Waiting => Verdict::Waiting,
             Self::Unfinished => Verdict::Unfinished,
         }
@@ -124,8 +126,8 @@ fn head(lines: &mut Vec<String>, style: Style, record: &Record) {
 fn line(style: Style, step: &Step) -> String {
     let tone = match step.verdict {
         Verdict::Allowed | Verdict::Approved => Tone::Good,
-        Verdict::Denied => Tone::Bad,
-        Verdict::Failed | Verdict::Waiting | Verdict::Unfinished => Tone::Ask,
+        Verdict::Denied | Verdict::Malformed => Tone::Bad,
+        Verdict::Failed | Verdict::Stopped | Verdict::Waiting | Verdict::Unfinished => Tone::Ask,
         Verdict::Noted => Tone::Dim,
     };
     let time = step.time.get(11..23).unwrap_or(&step.time);
@@ -158,8 +160,11 @@ fn verdict(style: Style, tone: Tone, step: &Step) -> String {
     let rule = escape(step.rule.as_deref().unwrap_or_default());
     let layer = step.layer.as_deref().map(escape);
     let words = match (step.verdict, layer) {
-        (Verdict::Denied, Some(layer)) => format!("refused by {layer}: {rule}"),
-        (Verdict::Denied, None) => format!("refused: {rule}"),
+        (Verdict::Denied | Verdict::Malformed, Some(layer)) => {
+            format!("refused by {layer}: {rule}")
+        }
+        (Verdict::Denied | Verdict::Malformed, None) => format!("refused: {rule}"),
+        (Verdict::Stopped, _) => format!("ended on purpose: {rule}"),
         (Verdict::Failed, _) => format!("failed: {rule}"),
         (Verdict::Waiting, _) => format!("a person was asked: {rule}"),
         (Verdict::Unfinished, _) => "no outcome is recorded".to_owned(),
@@ -179,7 +184,7 @@ fn foot(lines: &mut Vec<String>, record: &Record, filtered: bool) {
         .map(|(verdict, times)| format!("{} {}", count(*times), verdict.word()))
         .collect();
     if record.totals.suppressed > 0 {
-        counted.push(format!("{} more refused in a flood", count(record.totals.suppressed)));
+        counted.push(format!("{} of them in a flood", count(record.totals.suppressed)));
     }
     if filtered {
         counted.push("(not all of them shown)".to_owned());

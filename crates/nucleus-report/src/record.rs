@@ -23,9 +23,9 @@ pub struct Limits {
 /// Sums over the steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Steps by verdict, notes and answers to approvals left out.
+    /// Calls by verdict, with those that were only counted.
     pub verdicts: BTreeMap<Verdict, u64>,
-    /// Refusals that were counted but not written one by one.
+    /// Of these, how many were counted and not written one by one.
     pub suppressed: u64,
     /// Cost booked, in millionths of a dollar.
     pub cost_micro_usd: u64,

@@ -40,13 +40,20 @@ pub(super) fn head(m: &mut Markup, record: &Record, context: &Context) {
         &count(done),
         &format!("calls done, {} of them after approval", count(of(Verdict::Approved))),
     );
-    let denied = of(Verdict::Denied).saturating_add(record.totals.suppressed);
-    fact(m, &count(denied), "refused");
+    fact(
+        m,
+        &count(of(Verdict::Denied)),
+        &format!("refused, and {} malformed", count(of(Verdict::Malformed))),
+    );
     let others = of(Verdict::Failed).saturating_add(of(Verdict::Unfinished));
     fact(
         m,
         &count(others),
-        &format!("failed or unfinished, {} asked for approval", count(of(Verdict::Waiting))),
+        &format!(
+            "failed or unfinished, {} stopped, {} asked for approval",
+            count(of(Verdict::Stopped)),
+            count(of(Verdict::Waiting))
+        ),
     );
     let limit = record.limits.cost_micro_usd.map(|limit| format!("of {} allowed", dollars(limit)));
     fact(m, &dollars(record.totals.cost_micro_usd), &limit.unwrap_or_else(|| "spent".to_owned()));
