@@ -1,9 +1,10 @@
 //! One line per call: mark, tool, target, result, time.
 
+use nucleus_report::amount::duration;
 use nucleus_wire::control::{FeedEvent, FeedStatus};
 use nucleus_wire::display::{escape, escape_short};
 
-use super::style::{Style, Tone, cut, duration};
+use super::style::{Style, Tone, cut};
 
 /// Columns before the target: mark, tool and the spaces between.
 const BEFORE_TARGET: usize = 11;

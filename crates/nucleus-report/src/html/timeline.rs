@@ -85,7 +85,11 @@ fn row(m: &mut Markup, step: &Step) {
         m.raw("<small>").foreign(&step.result.join(", ")).raw("</small>");
     }
     m.raw("</td><td class=\"verdict\">");
-    chip(m, step.verdict);
+    if step.proved {
+        chip(m, step.verdict);
+    } else {
+        m.raw("<span class=\"v\">").text(step.verdict.word()).raw(", not proved</span>");
+    }
     let rule = step.rule.as_deref().filter(|_| step.kind != "session_start");
     if let Some(rule) = rule {
         m.raw("<small class=\"mono\">").foreign(rule).raw("</small>");
