@@ -16,7 +16,6 @@ use nucleus_sandbox::{
     SessionHandles, SessionSpec, Strength, Withhold, WorkspaceMode,
 };
 use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, PolicySource, TaskSpec};
-use rustix::io::Errno;
 
 use crate::packages;
 
@@ -379,28 +378,19 @@ pub(crate) fn not_runnable(program: &str, error: &nucleus::RunnerError, path: &s
         nucleus::RunnerError::NotFound { .. } => format!(
             "nucleus: {program}: not found in the sandbox\n  a pod sees this system's programs and the toolchains found here, nothing of your home\n  searched: {path}\n"
         ),
+        nucleus::RunnerError::NotExecutable { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            format!(
+                "nucleus: {program}: found, but not executable\n  `chmod +x` makes a program executable; a directory never is\n"
+            )
+        }
         nucleus::RunnerError::NotExecutable { source, .. } => {
-            format!("nucleus: {program}: {}", why_not_executable(source))
+            format!("nucleus: {program}: found, but it cannot be executed: {source}\n")
         }
         other => format!("nucleus: {program}: {}\n", with_causes(other)),
     };
     FromProxy::Output { stream: "stderr".to_owned(), text, hex: None }
-}
-
-/// Why a file that is there is not executed, and what to do about it.
-fn why_not_executable(error: &std::io::Error) -> String {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    match errno {
-        Some(Errno::ACCESS) => {
-            "found, but not executable\n  `chmod +x` makes a program executable; a directory never is\n"
-                .to_owned()
-        }
-        Some(Errno::NOEXEC) => {
-            "found, but it is no program this system can run\n  a script needs `#!` and its interpreter on the first line\n"
-                .to_owned()
-        }
-        _ => format!("found, but it cannot be executed: {error}\n"),
-    }
 }
 
 /// The failure of a driver, with its remedy.

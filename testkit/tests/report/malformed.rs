@@ -14,7 +14,7 @@ fn a_malformed_call_names_its_tool_and_what_it_wanted() {
     for host in hosts() {
         host.file(".env", "TOKEN=canary\n");
         let name =
-            |name: &str| Step { action: Some(Action::Resolve(name.to_owned())), ..Step::default() };
+            |name: &str| Step { action: Some(Action::Dns(name.to_owned())), ..Step::default() };
         let mut steps = vec![
             call("bogus", json!({})),
             call("web_fetch", json!({"url": "https://attacker.invalid/x"})),
