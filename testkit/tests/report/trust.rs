@@ -103,9 +103,9 @@ fn nothing_behind_a_fault_in_the_first_lines_is_told_as_a_fact() {
         let text = std::fs::read_to_string(&log).unwrap();
         let whole = host.nucleus(&["replay"]).expect_code(0);
         assert!(whole.says("the log was closed in order") && whole.says("finished after"));
-        let second = text.find('\n').unwrap() + 1;
-        let spoilt = text[second..].replacen("\"agent_id\":\"", "\"agent_id\":\"x", 1);
-        std::fs::write(&log, format!("{}{spoilt}", &text[..second])).unwrap();
+        let (first, rest) = text.split_once('\n').unwrap();
+        let spoilt = rest.replacen("\"agent_id\":\"", "\"agent_id\":\"x", 1);
+        std::fs::write(&log, format!("{first}\n{spoilt}")).unwrap();
         let shown = host.nucleus(&["replay"]).expect_code(74);
         assert!(shown.says("only entries 1 to 1 can be relied on"), "{shown}");
         assert!(shown.says("how the log ended is not proved"), "{shown}");

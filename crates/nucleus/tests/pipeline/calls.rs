@@ -405,7 +405,8 @@ fn the_end_of_the_task_kills_and_settles_what_still_runs() {
 
 /// Result, code and ending of an outcome in the log, and the words of the feed.
 fn assert_told(world: &World, event: &Event, expected: (&str, &str, &str, &str)) {
-    let ending = event.0["detail"]["ending"].as_str().unwrap();
+    let detail = event.0.get("detail").unwrap();
+    let ending = detail.get("ending").and_then(serde_json::Value::as_str).unwrap();
     let feed = world.feed.0.lock().unwrap();
     let shown = feed.iter().rfind(|shown| shown.rule.as_deref() == Some(expected.1)).unwrap();
     assert_ne!(shown.status, FeedStatus::Done);
