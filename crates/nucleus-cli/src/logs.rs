@@ -101,8 +101,10 @@ fn line(page: Page, entry: &Entry) -> String {
         (_, "deny", _) => ("✗", Tone::Bad),
         (_, "needs_approval", _) => ("?", Tone::Ask),
         ("intent", ..) => ("→", Tone::Dim),
-        ("outcome", _, Some("error")) => ("!", Tone::Bad),
-        ("outcome", ..) => ("✓", Tone::Good),
+        ("outcome", _, Some("success")) => ("✓", Tone::Good),
+        ("outcome", _, Some("denied")) => ("✗", Tone::Bad),
+        ("outcome", _, Some("stopped")) => ("■", Tone::Ask),
+        ("outcome", ..) => ("!", Tone::Bad),
         _ => ("·", Tone::Dim),
     };
     let what = text("tool").or_else(|| text("type")).unwrap_or("?");
@@ -115,7 +117,7 @@ fn line(page: Page, entry: &Entry) -> String {
     facts.extend(
         number(&members, "cost_micro_usd")
             .filter(|micro| *micro > 0)
-            .map(crate::screen::style::dollars),
+            .map(nucleus_report::amount::dollars),
     );
     let time: String = escape(&entry.timestamp).chars().skip(11).take(12).collect();
     let line = format!(

@@ -11,6 +11,7 @@ use nucleus_sandbox::workspace::{self, ApplyOptions, ApplyReport, HoldReason, St
 use nucleus_sandbox::{Driver, PodEnd};
 use nucleus_wire::changeset;
 use nucleus_wire::control::{Failure, FailureClass, FileChange, Summary};
+use rustix::io::Errno;
 
 use crate::session;
 use crate::task::Task;
@@ -18,8 +19,10 @@ use crate::task::Task;
 /// Largest file that a call can have written, in bytes, with room.
 const APPROVED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Exit code of a command that could not be executed, as shells give it.
-pub(crate) const NOT_EXECUTED: i32 = 127;
+/// Exit code of a command that is not there, as shells give it.
+const NOT_FOUND: i32 = 127;
+/// Exit code of a command that is there and cannot be executed, as shells give it.
+const NOT_EXECUTABLE: i32 = 126;
 
 /// Why the payload runs no more.
 #[derive(Debug)]
@@ -53,10 +56,15 @@ impl Ending {
         match self {
             Self::Finished(Some(PodEnd::Code(code))) => Some(*code),
             Self::Finished(Some(PodEnd::Signal(signal))) => Some(signal.saturating_add(128)),
-            Self::Finished(Some(PodEnd::NotExecuted(_))) => Some(NOT_EXECUTED),
+            Self::Finished(Some(PodEnd::NotExecuted(number))) => Some(not_executed(*number)),
             _ => None,
         }
     }
+}
+
+/// The exit code of a command that was not executed, by the system's error number.
+fn not_executed(number: i32) -> i32 {
+    if number == Errno::NOENT.raw_os_error() { NOT_FOUND } else { NOT_EXECUTABLE }
 }
 
 /// Ends the task.
@@ -304,6 +312,17 @@ mod tests {
 
     fn created(path: &str) -> FileChange {
         FileChange { path: path.to_owned(), kind: "created".to_owned(), reason: None }
+    }
+
+    #[test]
+    fn what_was_not_executed_has_the_codes_of_shells() {
+        let code = |errno: Errno| {
+            Ending::Finished(Some(PodEnd::NotExecuted(errno.raw_os_error()))).exit_code()
+        };
+        assert_eq!(code(Errno::NOENT), Some(127));
+        for there in [Errno::ACCESS, Errno::NOEXEC, Errno::ISDIR, Errno::NOTDIR] {
+            assert_eq!(code(there), Some(126), "{there}");
+        }
     }
 
     #[test]

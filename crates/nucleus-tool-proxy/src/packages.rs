@@ -6,15 +6,14 @@ use std::sync::Arc;
 use lattice_guard::{Packages, Registry};
 use nucleus::{
     Caller, Channel, Digest, Executor, Feed, PackageFetchRequest, PackageTicket, Principal,
-    Recorder,
+    TurnedAway,
 };
 use nucleus_gate::{
     Denial, FetchTicket, PackageFetch, PackageGate, PackageGateConfig, PackageLedger,
     PackageRefusal, ProxyRules, Roots,
 };
 use nucleus_sandbox::ToolGate;
-use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, PackageSources};
-use nucleus_wire::display::escape_short;
+use nucleus_wire::control::{Failure, FailureClass, PackageSources};
 
 use crate::task::Task;
 
@@ -23,8 +22,6 @@ use crate::task::Task;
 const PORT: u16 = 61_080;
 /// Where every cargo looks last for its settings, whatever its home and working directory.
 const CARGO_SETTINGS: &str = "/.cargo/config.toml";
-/// Longest target shown in the feed, in characters.
-const TARGET_CHARS_MAX: usize = 120;
 
 /// What tool pods get for these registries; nothing for none.
 pub(crate) fn tool_gate(packages: &Packages) -> Option<ToolGate> {
@@ -83,8 +80,6 @@ pub(crate) fn serve(task: &mut Task, principal: &Principal) -> Result<(), Failur
     let ledger = Ledger {
         executor: task.executor.clone(),
         caller: Caller::new(Channel::PackageGate, principal.clone()),
-        recorder: task.recorder.clone(),
-        feed: Arc::clone(&feed),
     };
     let packages = task.executor.envelope().permissions().packages.clone();
     let gate = gate(&packages, &task.spec.packages, Arc::new(ledger))?;
@@ -119,8 +114,6 @@ fn gate(
 struct Ledger {
     executor: Executor,
     caller: Caller,
-    recorder: Recorder,
-    feed: Arc<dyn Feed>,
 }
 
 impl PackageLedger for Ledger {
@@ -140,22 +133,12 @@ impl PackageLedger for Ledger {
     }
 
     fn refused(&self, refusal: &PackageRefusal, request: &str) {
-        let mut event = self.recorder.event("gate_refusal");
-        event.tool = Some("packages".to_owned());
-        event.target = Some(request.to_owned());
-        event.decision = Some("deny".to_owned());
-        event.rule = Some(refusal.code().to_owned());
-        // A log that cannot be written denies the next admission by itself.
-        let _poisoned = self.recorder.note(&event);
-        self.feed.event(FeedEvent {
-            call: 0,
-            status: FeedStatus::Denied,
-            tool: "packages".to_owned(),
-            target: escape_short(request, TARGET_CHARS_MAX),
-            rule: Some(refusal.code().to_owned()),
-            layer: Some("gate".to_owned()),
-            detail: None,
-            duration_ms: None,
+        self.executor.sandbox().turned_away(&TurnedAway {
+            kind: "gate_refusal",
+            tool: "packages",
+            target: request,
+            rule: refusal.code(),
+            layer: "gate",
         });
     }
 }

@@ -222,9 +222,10 @@ pub(crate) fn exit_of(end: PodEnd, program: &str) -> Result<Exit, RunnerError> {
         PodEnd::NotExecuted(number) if number == Errno::NOENT.raw_os_error() => {
             Err(RunnerError::NotFound { program: program.to_owned() })
         }
-        PodEnd::NotExecuted(number) => {
-            Err(RunnerError::Io(std::io::Error::from_raw_os_error(number)))
-        }
+        PodEnd::NotExecuted(number) => Err(RunnerError::NotExecutable {
+            program: program.to_owned(),
+            source: std::io::Error::from_raw_os_error(number),
+        }),
         _ => Ok(Exit::Signal(9)),
     }
 }

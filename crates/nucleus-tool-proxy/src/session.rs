@@ -365,6 +365,16 @@ pub(crate) fn not_runnable(program: &str, error: &nucleus::RunnerError, path: &s
         nucleus::RunnerError::NotFound { .. } => format!(
             "nucleus: {program}: not found in the sandbox\n  a pod sees this system's programs and the toolchains found here, nothing of your home\n  searched: {path}\n"
         ),
+        nucleus::RunnerError::NotExecutable { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            format!(
+                "nucleus: {program}: found, but not executable\n  `chmod +x` makes a program executable; a directory never is\n"
+            )
+        }
+        nucleus::RunnerError::NotExecutable { source, .. } => {
+            format!("nucleus: {program}: found, but it cannot be executed: {source}\n")
+        }
         other => format!("nucleus: {program}: {}\n", with_causes(other)),
     };
     FromProxy::Output { stream: "stderr".to_owned(), text, hex: None }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use lattice_guard::{Envelope, RelPath};
 use nucleus::{
-    Amount, Answer, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding, Executor,
-    Exit, Feed, Principal, Recorder, SystemClock,
+    Amount, Answer, AtomicBudget, Caller, Cancel, Channel, Clock, CommandEnding,
+    Ending as CallEnding, Executor, Feed, Principal, Recorder, SystemClock,
 };
 use nucleus_sandbox::{Driver, Pod, PodEnd, Withhold};
 use nucleus_wire::control::{Failure, FailureClass, Payload, Summary, TaskSpec};
@@ -111,7 +111,7 @@ pub(crate) fn run(
     let mut egress =
         Egress::new().map_err(|error| session::io_failure("threads for the gate", &error))?;
     if let Some(sockets) = session.handles.dns.take() {
-        egress.serve_names(sockets, recorder.clone(), Arc::clone(control) as Arc<dyn Feed>);
+        egress.serve_names(sockets, sandbox.clone(), Arc::clone(control) as Arc<dyn Feed>);
     }
     let driver = Arc::clone(&session.driver) as Arc<dyn Driver>;
     let relay = publish::Relay::new(driver, recorder.clone(), control.clone());
@@ -267,7 +267,7 @@ fn start_agent(
         task.egress.serve_gate(gate, listener, Arc::clone(&feed));
     }
     if let Some(sockets) = pod.dns.take() {
-        task.egress.serve_names(sockets, task.recorder.clone(), feed);
+        task.egress.serve_names(sockets, task.executor.sandbox().clone(), feed);
     }
     Ok(Running { pod: Some(Arc::new(pod)), output, ticket: None })
 }
@@ -296,21 +296,23 @@ fn wait(
         let _ended = thread.join();
     }
     if let Some((ticket, program)) = running.ticket {
-        let exit = match &ending {
+        let ended = match &ending {
             Ending::Finished(Some(end)) => match crate::runner::exit_of(*end, &program) {
-                Ok(exit) => Some(exit),
+                Ok(exit) => CommandEnding::Exited(exit),
                 Err(error) => {
                     task.control.send(&session::not_runnable(
                         &program,
                         &error,
                         &task.runner.search_path(),
                     ));
-                    Some(Exit::Code(finish::NOT_EXECUTED))
+                    CommandEnding::of_error(&error)
                 }
             },
-            _ => None,
+            Ending::TimedOut => CommandEnding::TimedOut,
+            Ending::Interrupted => CommandEnding::Stopped,
+            Ending::Finished(None) | Ending::Killed => CommandEnding::Lost,
         };
-        ticket.settle(exit, 0);
+        ticket.settle(ended, 0);
     }
     ending
 }
@@ -437,6 +439,5 @@ fn cache_digest(envelope: &Envelope) -> Result<String, Failure> {
 /// The ledger of the agent's model calls.
 pub(crate) fn ledger(task: &Task) -> Result<Arc<ModelLedger>, Failure> {
     let caller = Caller::new(Channel::ModelGate, principal(&task.spec)?);
-    let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
-    Ok(Arc::new(ModelLedger::new(task.executor.clone(), caller, task.recorder.clone(), feed)))
+    Ok(Arc::new(ModelLedger::new(task.executor.clone(), caller, task.recorder.clone())))
 }

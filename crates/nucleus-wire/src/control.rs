@@ -376,6 +376,8 @@ pub enum FeedStatus {
     Done,
     /// The call ended with an error of its own (not a refusal).
     Failed,
+    /// The call was ended on purpose before it was done: stopped, taken back, or over with the task.
+    Stopped,
     /// The call was refused.
     Denied,
     /// The call waits for a human.
@@ -428,7 +430,7 @@ pub struct Summary {
     pub held: Vec<FileChange>,
     /// Files whose host version changed during the task.
     pub conflicts: Vec<FileChange>,
-    /// Calls by verdict: `allowed`, `denied`, `approved`, `failed`.
+    /// Calls by verdict: `allowed`, `approved`, `denied`, `waiting`, `malformed`, `failed`, `stopped`.
     pub calls: BTreeMap<String, u64>,
     /// Uncached input tokens.
     pub input_tokens: u64,

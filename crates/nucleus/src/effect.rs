@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::approved::Written;
 use crate::cancel::Cancel;
+use crate::ending::CommandEnding;
 use crate::jobs::{JobId, Jobs};
 use crate::port::{Exit, Progress, RunSpec, Runner, Workspace};
 use crate::refusal::Refusal;
@@ -56,7 +57,7 @@ pub(crate) struct EffectContext<'a> {
     pub(crate) cancel: &'a Cancel,
     /// Whoever waits.
     pub(crate) progress: &'a dyn Progress,
-    /// Hard end of the call.
+    /// Hard end of a call about files; one about a command waits as long as it says.
     pub(crate) deadline: Instant,
 }
 
@@ -91,7 +92,9 @@ pub(crate) struct EffectReport {
     pub(crate) written: Option<Written>,
     /// Matches or paths found.
     pub(crate) results: u64,
-    /// How a command ended.
+    /// Why the command it is about is over.
+    pub(crate) ending: Option<CommandEnding>,
+    /// Status of that command.
     pub(crate) exit: Option<Exit>,
     /// Something was left out of `text`.
     pub(crate) truncated: bool,

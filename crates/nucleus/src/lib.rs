@@ -10,6 +10,7 @@ mod command;
 mod digest;
 mod effect;
 mod egress;
+mod ending;
 mod error;
 mod executor;
 mod flood;
@@ -29,6 +30,7 @@ mod sanitize;
 mod session;
 mod sync;
 mod tools;
+mod turned;
 
 pub use approval::{
     Answer, AnswerError, AnswerRefused, ApprovalBook, ApprovalKey, ApprovalSetup, ApprovalState,
@@ -41,6 +43,7 @@ pub use cancel::Cancel;
 pub use clock::SystemClock;
 pub use command::CommandTicket;
 pub use digest::Digest;
+pub use ending::CommandEnding;
 pub use error::ExecutorError;
 pub use executor::{Executor, RunOutput};
 pub use model::{ModelCallRequest, ModelTicket, ModelUsage};
@@ -56,3 +59,4 @@ pub use result::{Ending, Image, ToolResult};
 pub use room::OwnTools;
 pub use sandbox::{Sandbox, SandboxParts};
 pub use sanitize::Sanitizer;
+pub use turned::TurnedAway;

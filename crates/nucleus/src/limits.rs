@@ -39,12 +39,14 @@ pub const MAX_OPERAND_BYTES: u64 = 256 * 1024 * 1024;
 /// Operand files hashed for one approval.
 pub const MAX_OPERANDS: usize = 64;
 
-/// Hard end of a call that is no command.
+/// Hard end of a call about files.
 pub const FILE_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Refusals of malformed calls written to the log one by one in each window; the rest are counted.
 pub const MAX_FLOOD_ENTRIES: u32 = 20;
 /// Length of that window.
 pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 
+/// Longest name of a tool that is none in feed and log, in characters.
+pub const MAX_TOOL_CHARS: usize = 64;
 /// Longest target of a call in feed and log, in characters.
 pub const MAX_TARGET_CHARS: usize = 512;

@@ -23,11 +23,20 @@ pub(crate) enum Verdict {
     Malformed,
     /// Let through, and then the effect itself failed.
     Failed,
+    /// Let through, and ended on purpose before it was done.
+    Stopped,
 }
 
 impl Verdict {
-    const ALL: [Self; 6] =
-        [Self::Allowed, Self::Approved, Self::Denied, Self::Waiting, Self::Malformed, Self::Failed];
+    const ALL: [Self; 7] = [
+        Self::Allowed,
+        Self::Approved,
+        Self::Denied,
+        Self::Waiting,
+        Self::Malformed,
+        Self::Failed,
+        Self::Stopped,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -37,6 +46,7 @@ impl Verdict {
             Self::Waiting => "waiting",
             Self::Malformed => "malformed",
             Self::Failed => "failed",
+            Self::Stopped => "stopped",
         }
     }
 }

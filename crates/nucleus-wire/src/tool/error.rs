@@ -188,6 +188,26 @@ impl ToolArgError {
         }
     }
 
+    /// The argument that is wrong, where it is one of the tool's own.
+    #[must_use]
+    pub fn argument(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownTool { .. } | Self::NotAnObject | Self::Unknown { .. } => None,
+            Self::CommandAndArgv => Some("argv"),
+            Self::SameText => Some("new_string"),
+            Self::Missing { argument }
+            | Self::Type { argument, .. }
+            | Self::Range { argument, .. }
+            | Self::Choice { argument, .. }
+            | Self::TooLong { argument, .. }
+            | Self::TooMany { argument, .. }
+            | Self::Empty { argument }
+            | Self::Nul { argument }
+            | Self::Handle { argument, .. }
+            | Self::Path { argument, .. } => Some(argument),
+        }
+    }
+
     /// Text for the agent: what was found, what is allowed. Names no path.
     #[must_use]
     pub fn agent_text(&self) -> String {

@@ -63,7 +63,7 @@ pub(super) fn read_bytes_max(read: &Read) -> u64 {
 }
 
 /// How long a command may run.
-pub(super) fn run_timeout_ms(asked: Option<u64>) -> u64 {
+fn run_timeout_ms(asked: Option<u64>) -> u64 {
     asked.unwrap_or(RUN_TIMEOUT_DEFAULT_S * 1_000)
 }
 
