@@ -4,6 +4,8 @@
 
 #[path = "workspace_git/ground.rs"]
 mod ground;
+#[path = "workspace_git/index.rs"]
+mod index;
 #[path = "workspace_git/nested.rs"]
 mod nested;
 

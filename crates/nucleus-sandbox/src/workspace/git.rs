@@ -18,8 +18,11 @@ use super::tree::Tree;
 mod config;
 mod dirs;
 mod index;
+mod shade;
 
+pub(crate) use config::worktree as worktree_of;
 pub(crate) use dirs::GitDirs;
+pub(crate) use shade::{is_settled, settle, shade, shaded};
 
 /// Files that hold the state of a repository, apart from the directories of references.
 const STATE_FILES: [&str; 4] = ["HEAD", "packed-refs", "shallow", "reftable/tables.list"];
@@ -164,7 +167,7 @@ fn fields_below(hash: &mut Context, tree: &Tree, dir: &TreePath, depth: usize) -
 }
 
 /// The content of a file; `None` when there is none or it is no regular file.
-fn read(tree: &Tree, path: &TreePath) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(tree: &Tree, path: &TreePath) -> io::Result<Option<Vec<u8>>> {
     match tree.stat(path)?.map(|s| NodeKind::of(&s)) {
         Some(NodeKind::File) => {}
         _ => return Ok(None),

@@ -52,6 +52,8 @@ pub enum HoldReason {
     GitUnfinished,
     /// The task removed or replaced `.git` itself.
     GitReplaced,
+    /// The index is of a form that cannot be looked into, so it may hide changes.
+    IndexUnread,
     /// The task moved a branch that a worktree has checked out, and left that worktree behind.
     WorktreeBehind,
     /// A repository that the task made, or one within the workspace that it changed.
@@ -85,6 +87,7 @@ impl fmt::Display for HoldReason {
             Self::GitBusy => "a git command holds the repository now; let it end and apply again",
             Self::GitUnfinished => "the task was stopped in the middle of a git command",
             Self::GitReplaced => "the task removed or replaced the repository itself",
+            Self::IndexUnread => "its index cannot be read, and may hide changes from git",
             Self::WorktreeBehind => {
                 "it moves a branch that a worktree of yours has checked out, and not the worktree"
             }
@@ -276,6 +279,10 @@ fn judge_git(
                 unit_wait.get_or_insert(Wait::Held(HoldReason::GitUnfinished));
             }
             GitPart::Lock => {}
+            GitPart::State if !host.is_settled(&change)? => {
+                unit_wait = Some(Wait::Held(HoldReason::IndexUnread));
+                unit.push(change);
+            }
             _ if change.node == NodeKind::Symlink => {
                 plan.put(change, Some(Wait::Held(HoldReason::GitTrusted)));
             }

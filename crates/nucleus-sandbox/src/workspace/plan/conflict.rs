@@ -196,6 +196,12 @@ impl<'a> Host<'a> {
         Ok(lost.then_some(HoldReason::OwnerLost))
     }
 
+    /// Whether nothing of an index of the task's hides what it did.
+    pub(super) fn is_settled(&self, change: &Change) -> Result<bool, WorkspaceError> {
+        git::is_settled(&self.tree, &self.result, &self.git, change)
+            .at(Doing::Read, &self.path.join(change.path.as_path()))
+    }
+
     /// Why the `.git` unit as a whole waits.
     pub(super) fn git_wait(&self, unit: &[Change]) -> Result<Option<Wait>, WorkspaceError> {
         let at = self.path.join(".git");
