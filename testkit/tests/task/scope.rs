@@ -152,7 +152,7 @@ fn worktrees_and_submodules_inside_go_with_the_repository() {
         let looked =
             run_in(&host, &host.workspace(), "git status; git -C sub status; git -C tree status");
         assert!(!looked.expect_code(0).says("held"), "a look holds nothing");
-        let text = "set -e; for at in sub/lib.txt tree/README.md; do echo two >> $at; git -C $(dirname $at) commit -qam inside; done";
+        let text = "set -e; echo two >> sub/lib.txt; git -C sub commit -qam inside; echo two >> tree/README.md; git -C tree commit -qam inside";
         let mut done = host.command("nucleus");
         done.args(RUN)
             .arg(text)

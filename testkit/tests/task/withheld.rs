@@ -40,7 +40,10 @@ fn git_works_beside_withheld_files_and_leaves_them_alone() {
              git status --porcelain; git stash list; ! cat .npmrc; ! cat .env; ! cat tests/certs/server.key",
         ]);
         let done = done.expect_code(0);
-        assert!(!done.says(CANARY) && !done.says("fatal") && !done.says("held for review"), "{done}");
+        assert!(
+            !done.says(CANARY) && !done.says("fatal") && !done.says("held for review"),
+            "{done}"
+        );
         for name in [" M ", "?? ", " D "] {
             assert!(!done.stdout.contains(name), "{done}");
         }

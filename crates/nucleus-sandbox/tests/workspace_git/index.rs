@@ -59,9 +59,9 @@ fn a_flag_of_the_user_stays() {
         },
         |ws| {
             git(ws, &["update-index", "--no-skip-worktree", "g"]);
+            commit(ws);
             fs::write(ws.join("new"), "n\n").unwrap();
             git(ws, &["add", "--intent-to-add", "new"]);
-            commit(ws);
         },
     );
     let report = task.apply();

@@ -35,7 +35,7 @@ struct Checkout {
 }
 
 /// Keeps git in pods off the withheld files of a workspace. `merged` is the tree that pods change, in which nothing runs
-/// yet; `owner` is whose what is made there must be.
+/// yet; `owner` is who acts there.
 ///
 /// # Errors
 /// Those of reading the workspace and of writing to `merged`.
@@ -58,11 +58,11 @@ pub(crate) fn shade(
     for (checkout, names) in withheld {
         let index = in_dir(&checkout.dir, "index");
         if let Some(shaded) = shaded(&host, &index, &|name| is_within(&names, name))? {
-            put(&merged, &index, &shaded, owner)?;
+            as_owner(owner, || put(&merged, &index, &shaded))?;
         }
         let exclude = in_dir(&checkout.common, "info/exclude");
-        let old = read(&merged, &exclude)?.unwrap_or_default();
-        put(&merged, &exclude, &excluding(&old, &names), owner)?;
+        let old = read(&host, &exclude)?.unwrap_or_default();
+        as_owner(owner, || put(&merged, &exclude, &excluding(&old, &names)))?;
     }
     Ok(())
 }
@@ -172,31 +172,32 @@ fn included(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Writes a file of the tree that pods change.
-fn put(tree: &Tree, path: &TreePath, bytes: &[u8], owner: Option<(u32, u32)>) -> io::Result<()> {
-    let ids = owner.map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)));
-    let (uid, gid) = (ids.map(|ids| ids.0), ids.map(|ids| ids.1));
+fn as_owner(owner: Option<(u32, u32)>, action: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    match owner {
+        Some((uid, gid)) => nucleus_sys::fs::with_fs_ids(uid, gid, action)?,
+        None => action(),
+    }
+}
+
+/// Writes a file of the tree that pods change. What its owner may not write is left as it is.
+fn put(tree: &Tree, path: &TreePath, bytes: &[u8]) -> io::Result<()> {
+    match write(tree, path, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
+}
+
+fn write(tree: &Tree, path: &TreePath, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or_default();
     if tree.stat(&parent)?.is_none() {
         let (dir, name) = tree.parent(&parent)?;
         rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o755))?;
-        rustix::fs::fchown(tree.dir(&parent)?, uid, gid)?;
     }
-    let is_new = tree.stat(path)?.is_none();
     let (dir, name) = tree.parent(path)?;
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o644);
-    let mut file = match rustix::fs::openat(dir, name, flags, mode) {
-        Ok(file) => File::from(file),
-        // What its owner may not write is left as it is.
-        Err(rustix::io::Errno::ACCESS) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    if is_new {
-        rustix::fs::fchown(&file, uid, gid)?;
-    }
-    file.write_all(bytes)
+    let file = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644))?;
+    File::from(file).write_all(bytes)
 }
 
 /// Takes out of what a task left what [`shade`] put in, and the same of the task's own making. `live` while pods may
