@@ -300,7 +300,7 @@ fn judge_git(
     }
     let wait = match unit_wait {
         Some(wait) => Some(wait),
-        None => host.git_wait(&unit)?.or_else(|| holder.hold_git(&unit).map(Wait::Held)),
+        None => host.git_wait(&unit)?.or_else(|| holder.hold_git(&unit, host).map(Wait::Held)),
     };
     for change in unit {
         plan.put(change, wait);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nucleus_sandbox::workspace::{HoldReason, review};
+use nucleus_sandbox::workspace::{ApplyOptions, HoldReason, apply, review};
 
 use super::ground::{Task, commit, git, reasons, task_in};
 
@@ -188,6 +188,18 @@ fn a_worktree_that_the_task_took_away_holds_the_unit() {
     assert!(found.contains(&HoldReason::GitReplaced), "{found:?}");
     assert_eq!(task.subject(), "with sub");
     assert_eq!(subject(task.workspace.join("wt")), "with sub");
+}
+
+#[test]
+fn a_policy_that_lets_nobody_commit_holds_commits_in_them_too() {
+    let rule = |path: &str| path.starts_with(".git/refs/").then_some(HoldReason::NotPermitted);
+    for (dir, file) in [("sub", "l"), ("wt", "f")] {
+        let mut task = task_in(nested, |ws| commit_in(&ws.join(dir), file));
+        let options = ApplyOptions { review: false, hold: &rule };
+        let report = apply(&mut task.session, &task.lock, &options).unwrap();
+        assert_eq!(reasons(&report), [HoldReason::NotPermitted], "{dir}: {report:?}");
+        assert_ne!(subject(task.workspace.join(dir)), "inside");
+    }
 }
 
 #[test]
