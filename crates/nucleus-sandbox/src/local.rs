@@ -279,6 +279,11 @@ impl Driver for LocalDriver {
             self.host.release(holder);
             return Err(SandboxError::Launcher(rustix::io::Errno::PROTO.into()));
         };
+        if !off(Weak::Overlay) {
+            let owner = ids.base.map(|_| (ids.uid, ids.gid));
+            workspace::git::shade(&spec.workspace, &merged, &masks, owner)
+                .map_err(SandboxError::host("keeping git off what is withheld"))?;
+        }
         let space = SpaceWatch::start(&spec.session_dir, spec.limits.free_bytes)
             .map_err(SandboxError::host("starting the watch over free space"))?;
         *session = Some(Session {
@@ -296,12 +301,7 @@ impl Driver for LocalDriver {
             ids,
             enforcement,
             workspace_mode,
-            masked: masks.len(),
-            scrubbed: masks
-                .iter()
-                .filter(|mask| mask.reason == workspace::MaskReason::Credential)
-                .filter_map(|mask| mask.path.as_str().map(str::to_owned))
-                .collect(),
+            masks,
             gate: parts.gate.take().map(Into::into),
             dns: parts.dns(),
         })

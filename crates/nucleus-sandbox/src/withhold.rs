@@ -82,7 +82,9 @@ impl Withhold {
     /// Why a moved reference of the workspace's repository waits: commits are made by commands, so it is here that the
     /// policy of committing holds.
     fn hold_reference(&self, name: &str) -> Option<HoldReason> {
-        let moves = name == "HEAD" || name == "packed-refs" || name.starts_with("refs/");
+        let moves = matches!(name, "HEAD" | "packed-refs")
+            || name.starts_with("refs/")
+            || name.starts_with("reftable/");
         let permitted = match self.permissions.levels.get(Operation::GitCommit) {
             Level::Always => true,
             // As the classifier rates `git commit`: low on a branch that is not protected.

@@ -15,7 +15,7 @@ mod change;
 mod changeset;
 mod copy;
 mod error;
-mod git;
+pub(crate) mod git;
 mod ids;
 mod journal;
 pub mod limits;

@@ -23,6 +23,7 @@ mod runner;
 mod session;
 mod task;
 mod terminal;
+mod withheld;
 mod world;
 
 use std::os::fd::OwnedFd;

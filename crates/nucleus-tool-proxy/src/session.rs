@@ -11,7 +11,9 @@ use nucleus::Past;
 use nucleus_log::Writer;
 use nucleus_sandbox::toolchain::{self, HostEnv, Toolchain};
 use nucleus_sandbox::workspace::worktree::{self, Link};
-use nucleus_sandbox::workspace::{self, Lock, Mode, Session, SessionSettings, WorkspaceError};
+use nucleus_sandbox::workspace::{
+    self, Lock, Mask, MaskReason, Mode, Session, SessionSettings, WorkspaceError,
+};
 use nucleus_sandbox::{
     Driver, Enforcement, HOME, LauncherConfig, Limits, LocalDriver, PodIds, SandboxError,
     SessionHandles, SessionSpec, Strength, Withhold, WorkspaceMode,
@@ -58,9 +60,13 @@ pub(crate) fn admit(spec: &TaskSpec) -> Result<workspace::Workspace, Failure> {
 ///
 /// # Errors
 /// A path that cannot be named in a rule; nothing may be read then.
-pub(crate) fn hide_scrubbed(envelope: &Envelope, scrubbed: &[String]) -> Result<Envelope, Failure> {
-    let patterns: Result<Vec<PathPattern>, _> =
-        scrubbed.iter().map(|path| PathPattern::parse(&literal(path))).collect();
+pub(crate) fn hide_scrubbed(envelope: &Envelope, masks: &[Mask]) -> Result<Envelope, Failure> {
+    let patterns: Result<Vec<PathPattern>, _> = masks
+        .iter()
+        .filter(|mask| mask.reason == MaskReason::Credential)
+        .filter_map(|mask| mask.path.as_str())
+        .map(|path| PathPattern::parse(&literal(path)))
+        .collect();
     let patterns = patterns.map_err(|error| Failure {
         class: FailureClass::Internal,
         message: format!("a file with a credential cannot be withheld: {error}"),
@@ -192,9 +198,9 @@ fn walls(
     });
     let cache_dir = cache(&spec.state_dir, &spec.workspace, policy_digest)?;
     let beside = match worktree::link(&spec.workspace) {
-        Some(Link::Worktree(found)) => found
-            .binds(session.dir())
-            .map_err(|error| io_failure("the repository of the worktree", &error))?,
+        Some(Link::Worktree(found) | Link::Submodule(found)) => found
+            .binds(session.dir(), &withhold.masks())
+            .map_err(|error| io_failure("the repository beside the workspace", &error))?,
         _ => Vec::new(),
     };
     let prepared = driver.prepare(&SessionSpec {

@@ -24,7 +24,9 @@ use crate::model::ModelLedger;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
 use crate::terminal::{Early, Terminal};
-use crate::{agent_pod, approvals, attach, door, opening, packages, payload, publish, world};
+use crate::{
+    agent_pod, approvals, attach, door, opening, packages, payload, publish, withheld, world,
+};
 
 /// How often expired approvals and deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -94,7 +96,7 @@ pub(crate) fn run(
     let mut approvals = approvals::setup(&spec, webhook_key, control)?;
     let mut session = session::open(&spec, &admitted, driver, &withhold, packages, &digest)?;
     approvals.past = std::mem::take(&mut session.past);
-    let envelope = session::hide_scrubbed(&envelope, &session.handles.scrubbed)?;
+    let envelope = session::hide_scrubbed(&envelope, &session.handles.masks)?;
 
     let principal = principal(&spec)?;
     let recorder = Recorder::new(Arc::clone(&session.writer), &principal);
@@ -259,7 +261,9 @@ fn start_agent(
         task.session.driver.spawn(spec).map_err(|error| session::sandbox_failure(&error))?;
     let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
     if let Some(listener) = pod.door.take() {
-        let door = door::Door::new(task.executor.clone(), caller.clone(), door::Scope::Pod)
+        let withheld = withheld::instruction(&task.session.handles.masks);
+        let (executor, scope) = (task.executor.clone(), door::Scope::Pod);
+        let door = door::Door::new(executor, caller.clone(), scope, withheld)
             .map_err(|error| unavailable(&error))?;
         door.serve(listener).map_err(|error| unavailable(&error))?;
     }

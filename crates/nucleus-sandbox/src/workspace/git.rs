@@ -1,8 +1,9 @@
 //! `.git` as one unit: what its state is, and which of its files are inert.
 //!
 //! Nothing here runs git. The state of a repository is digested from bytes; what a task may change in it is an
-//! allowlist of files that git only stores data in. Everything else below `.git` (hooks, configuration, alternates,
-//! rebase scripts, submodule directories) is held.
+//! allowlist of files that git only stores data in, in the repository itself and in those of its submodules and
+//! worktrees that the host has. Everything else below `.git` (hooks, configuration, alternates, rebase scripts, the
+//! pointers from one directory to another, new submodules) is held.
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
@@ -15,33 +16,20 @@ use super::path::TreePath;
 use super::tree::Tree;
 
 mod config;
+mod dirs;
 mod index;
+mod shade;
 
-/// Files of `.git` that hold the state of the repository, apart from the directories of references.
-const STATE_FILES: [&[u8]; 4] =
-    [b".git/HEAD", b".git/packed-refs", b".git/shallow", b".git/reftable/tables.list"];
+pub(crate) use config::worktree as worktree_of;
+pub(crate) use dirs::GitDirs;
+pub(crate) use shade::{is_settled, settle, shade, shaded};
+
+/// Files that hold the state of a repository, apart from the directories of references.
+const STATE_FILES: [&str; 4] = ["HEAD", "packed-refs", "shallow", "reftable/tables.list"];
 /// Directories of references; each file in them is one.
-const STATE_DIRS: [&[u8]; 2] = [b".git/refs", b".git/reftable"];
-/// Names directly in `.git` that git only stores data in.
-const INERT_FILES: [&str; 16] = [
-    "AUTO_MERGE",
-    "CHERRY_PICK_HEAD",
-    "COMMIT_EDITMSG",
-    "FETCH_HEAD",
-    "HEAD",
-    "MERGE_HEAD",
-    "MERGE_MODE",
-    "MERGE_MSG",
-    "ORIG_HEAD",
-    "REBASE_HEAD",
-    "REVERT_HEAD",
-    "SQUASH_MSG",
-    "TAG_EDITMSG",
-    "index",
-    "packed-refs",
-    "shallow",
-];
-
+const STATE_DIRS: [&str; 2] = ["refs", "reftable"];
+/// Locks that a git process takes before it changes any of these.
+const LOCKS: [&str; 3] = ["index.lock", "HEAD.lock", "packed-refs.lock"];
 /// Names directly in a repository that say what git runs, or where it finds what says so.
 const OBEYED: [&str; 8] =
     ["commondir", "config", "config.worktree", "gitdir", "hooks", "info", "modules", "worktrees"];
@@ -96,78 +84,47 @@ pub(crate) fn obeyed_in(tree: &Tree, workspace: &Path) -> io::Result<Vec<TreePat
     Ok(named)
 }
 
-/// The packed references of a tree.
-pub(crate) fn packed(tree: &Tree) -> io::Result<Option<String>> {
-    let bytes = read(tree, &path(b".git/packed-refs"))?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+/// The packed references that a directory of git's has in a tree.
+pub(crate) fn packed(tree: &Tree, dir: &TreePath) -> io::Result<Option<String>> {
+    text(tree, &in_dir(dir, "packed-refs"))
 }
 
-/// Classifies a path below the workspace's own `.git`.
-pub(crate) fn part(path: &TreePath) -> GitPart {
-    let Some(rest) = path.as_str().and_then(|p| p.strip_prefix(".git/")) else {
-        return GitPart::Trusted;
-    };
-    let last = rest.rsplit('/').next().unwrap_or(rest);
-    if last.ends_with(".lock") {
-        return GitPart::Lock;
-    }
-    match rest.split_once('/') {
-        Some(("objects", below)) => object(below),
-        Some(("refs" | "reftable", _)) => GitPart::State,
-        Some(("logs", _)) => GitPart::Data,
-        Some(("info", "exclude" | "refs" | "sparse-checkout")) => GitPart::Data,
-        None if rest == "gc.log" || rest == "gc.pid" => GitPart::Temporary,
-        None if matches!(rest, "HEAD" | "index" | "packed-refs" | "shallow") => GitPart::State,
-        None if INERT_FILES.contains(&rest) || rest.starts_with("sharedindex.") => GitPart::Data,
-        _ => GitPart::Trusted,
-    }
+/// The content of a file of git's as text.
+pub(crate) fn text(tree: &Tree, path: &TreePath) -> io::Result<Option<String>> {
+    Ok(read(tree, path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-fn object(below: &str) -> GitPart {
-    let last = below.rsplit('/').next().unwrap_or(below);
-    if last.starts_with("tmp_obj_") || last.starts_with("tmp_pack_") || last.starts_with("tmp_idx_")
-    {
-        return GitPart::Temporary;
-    }
-    match below.split_once('/') {
-        Some(("pack", file)) if !file.contains('/') => GitPart::Object,
-        Some(("info", "packs" | "commit-graph")) => GitPart::Data,
-        Some(("info", graph)) if graph.starts_with("commit-graphs/") => GitPart::Data,
-        Some((fan, hash)) if is_hex(fan, 2..=2) && is_hex(hash, 38..=62) => GitPart::Object,
-        _ => GitPart::Trusted,
-    }
+/// A place in a directory of git's.
+pub(crate) fn in_dir(dir: &TreePath, rest: &str) -> TreePath {
+    rest.split('/').fold(dir.clone(), |path, name| path.child(OsStr::new(name)))
 }
 
-fn is_hex(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
-    length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
-/// SHA-256 over HEAD, every reference and the index's entries (without the stat data that `git status` refreshes), as
-/// hex; `None` when the workspace has no `.git` directory.
+/// SHA-256 over HEAD, every reference and the index's entries (without the stat data that `git status` refreshes) of
+/// the repository and of its worktrees and submodules, as hex; `None` when the workspace has no `.git` directory.
 pub(crate) fn digest(tree: &Tree) -> io::Result<Option<String>> {
-    let unit = path(b".git");
-    let is_dir = tree.stat(&unit)?.is_some_and(|s| NodeKind::of(&s) == NodeKind::Directory);
-    if !is_dir {
-        return Ok(None);
-    }
+    let dirs = GitDirs::of(tree)?;
     let mut hash = Context::new(&SHA256);
-    for file in STATE_FILES {
-        field(&mut hash, tree, &path(file))?;
+    for dir in dirs.iter() {
+        for file in STATE_FILES {
+            field(&mut hash, tree, &in_dir(dir, file))?;
+        }
+        for refs in STATE_DIRS {
+            fields_below(&mut hash, tree, &in_dir(dir, refs), 0)?;
+        }
+        let index = read(tree, &in_dir(dir, "index"))?;
+        hash.update(&index.as_deref().map(index::meaning).unwrap_or_default());
     }
-    for dir in STATE_DIRS {
-        fields_below(&mut hash, tree, &path(dir), 0)?;
-    }
-    let index = read(tree, &path(b".git/index"))?;
-    hash.update(&index.as_deref().map(index::meaning).unwrap_or_default());
     let hex = hash.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
-    Ok(Some(hex))
+    Ok(dirs.iter().next().map(|_| hex))
 }
 
 /// Whether a git process of the host holds one of the unit's locks now.
 pub(crate) fn host_busy(tree: &Tree) -> io::Result<bool> {
-    for lock in [b".git/index.lock".as_slice(), b".git/HEAD.lock", b".git/packed-refs.lock"] {
-        if tree.stat(&path(lock))?.is_some() {
-            return Ok(true);
+    for dir in GitDirs::of(tree)?.iter() {
+        for lock in LOCKS {
+            if tree.stat(&in_dir(dir, lock))?.is_some() {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
@@ -210,7 +167,7 @@ fn fields_below(hash: &mut Context, tree: &Tree, dir: &TreePath, depth: usize) -
 }
 
 /// The content of a file; `None` when there is none or it is no regular file.
-fn read(tree: &Tree, path: &TreePath) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(tree: &Tree, path: &TreePath) -> io::Result<Option<Vec<u8>>> {
     match tree.stat(path)?.map(|s| NodeKind::of(&s)) {
         Some(NodeKind::File) => {}
         _ => return Ok(None),
@@ -223,46 +180,6 @@ fn read(tree: &Tree, path: &TreePath) -> io::Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(text: &str) -> GitPart {
-        part(&path(text.as_bytes()))
-    }
-
-    #[test]
-    fn what_git_obeys_is_trusted() {
-        for text in [
-            ".git/config",
-            ".git/config.worktree",
-            ".git/hooks/pre-commit",
-            ".git/info/attributes",
-            ".git/objects/info/alternates",
-            ".git/modules/x/config",
-            ".git/rebase-merge/git-rebase-todo",
-            ".git/commondir",
-            ".git/sequencer/todo",
-            ".git/worktrees/a/gitdir",
-            ".git/unheard-of",
-            ".git/objects/zz/file",
-        ] {
-            assert_eq!(of(text), GitPart::Trusted, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_commit_touches_only_inert_files() {
-        for text in [
-            ".git/HEAD",
-            ".git/index",
-            ".git/refs/heads/main",
-            ".git/logs/HEAD",
-            ".git/COMMIT_EDITMSG",
-            ".git/objects/ab/0123456789012345678901234567890123456789",
-            ".git/objects/pack/pack-0123.pack",
-        ] {
-            assert_ne!(of(text), GitPart::Trusted, "{text}");
-        }
-        assert_eq!(of(".git/index.lock"), GitPart::Lock);
-    }
 
     #[test]
     fn units_ignore_case() {

@@ -10,6 +10,7 @@ use super::error::WorkspaceError;
 use super::node::{Fingerprint, NodeKind};
 use super::path::TreePath;
 
+mod branch;
 mod conflict;
 mod hold;
 mod order;
@@ -51,6 +52,10 @@ pub enum HoldReason {
     GitUnfinished,
     /// The task removed or replaced `.git` itself.
     GitReplaced,
+    /// The index is of a form that cannot be looked into, so it may hide changes.
+    IndexUnread,
+    /// The task moved a branch that a worktree has checked out, and left that worktree behind.
+    WorktreeBehind,
     /// A repository that the task made, or one within the workspace that it changed.
     NestedRepository,
     /// The place lies on another file system than the workspace.
@@ -82,6 +87,10 @@ impl fmt::Display for HoldReason {
             Self::GitBusy => "a git command holds the repository now; let it end and apply again",
             Self::GitUnfinished => "the task was stopped in the middle of a git command",
             Self::GitReplaced => "the task removed or replaced the repository itself",
+            Self::IndexUnread => "its index cannot be read, and may hide changes from git",
+            Self::WorktreeBehind => {
+                "it moves a branch that a worktree of yours has checked out, and not the worktree"
+            }
             Self::NestedRepository => "a repository that the task made or changed",
             Self::OtherFilesystem => "it lies on another file system than the workspace",
             Self::OwnerLost => "it belongs to another user, and the task put its own file there",
@@ -207,7 +216,7 @@ pub(crate) fn judge_accepted(
 fn keep_git_whole(plan: &mut Plan, host: &Host<'_>) -> Result<(), WorkspaceError> {
     let in_unit = |change: &Change| {
         hold::is_own_git(&change.path)
-            && super::git::part(&change.path) != super::git::GitPart::Trusted
+            && host.git.part(&change.path) != super::git::GitPart::Trusted
     };
     let unit: Vec<Change> = plan.go.iter().filter(|c| in_unit(c)).cloned().collect();
     if unit.is_empty() {
@@ -253,12 +262,12 @@ fn judge_git(
     let mut unit = Vec::new();
     let mut unit_wait = None;
     for change in changes {
-        let part = super::git::part(&change.path);
+        let part = host.git.part(&change.path);
         let is_dir = change.node == NodeKind::Directory;
         match part {
             GitPart::Temporary => {}
             GitPart::Object | GitPart::Data
-                if change.kind == ChangeKind::Deleted && is_object(&change.path) => {}
+                if change.kind == ChangeKind::Deleted && host.git.is_object(&change.path) => {}
             GitPart::Trusted if is_dir => {
                 // A directory by itself obeys nothing; its files are judged one by one.
                 if change.kind != ChangeKind::Deleted {
@@ -270,6 +279,10 @@ fn judge_git(
                 unit_wait.get_or_insert(Wait::Held(HoldReason::GitUnfinished));
             }
             GitPart::Lock => {}
+            GitPart::State if !host.is_settled(&change)? => {
+                unit_wait = Some(Wait::Held(HoldReason::IndexUnread));
+                unit.push(change);
+            }
             _ if change.node == NodeKind::Symlink => {
                 plan.put(change, Some(Wait::Held(HoldReason::GitTrusted)));
             }
@@ -282,18 +295,17 @@ fn judge_git(
     if unit_wait.is_none() && host.loses_references(&unit)? {
         unit_wait = Some(Wait::Held(HoldReason::GitReplaced));
     }
+    if unit_wait.is_none() && host.leaves_worktree_behind(&unit)? {
+        unit_wait = Some(Wait::Held(HoldReason::WorktreeBehind));
+    }
     let wait = match unit_wait {
         Some(wait) => Some(wait),
-        None => host.git_wait(&unit)?.or_else(|| holder.hold_git(&unit).map(Wait::Held)),
+        None => host.git_wait(&unit)?.or_else(|| holder.hold_git(&unit, host).map(Wait::Held)),
     };
     for change in unit {
         plan.put(change, wait);
     }
     Ok(())
-}
-
-fn is_object(path: &TreePath) -> bool {
-    path.as_str().is_some_and(|p| p.starts_with(".git/objects/"))
 }
 
 /// A change can only go when the directory it lies in exists or is made, when what it replaces goes away, and a

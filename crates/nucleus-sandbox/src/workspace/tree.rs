@@ -35,6 +35,11 @@ impl Tree {
         Ok(Self { root })
     }
 
+    /// A directory that is held already.
+    pub(crate) fn held(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }

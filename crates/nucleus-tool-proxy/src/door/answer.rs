@@ -155,11 +155,16 @@ impl Door {
 }
 
 /// What the server tells the model behind clients of this scope.
-pub(super) fn instructions(scope: Scope) -> String {
-    match scope {
-        Scope::Pod => INSTRUCTIONS.to_owned(),
-        Scope::Outside | Scope::OutsideHttp => format!("{INSTRUCTIONS} {OUTSIDE}"),
-    }
+pub(super) fn instructions(scope: Scope, withheld: Option<String>) -> String {
+    let outside = match scope {
+        Scope::Pod => None,
+        Scope::Outside | Scope::OutsideHttp => Some(OUTSIDE.to_owned()),
+    };
+    [Some(INSTRUCTIONS.to_owned()), outside, withheld]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A refusal of a tool of the client's own is an answer, not an error: marked as one, the client would show its model

@@ -56,6 +56,34 @@ const PARTS: [&str; 18] = [
 /// Paths of the workspace that this text has git run or read: hooks that lie among the sources, filters, included files.
 pub(super) fn named(config: &str, workspace: &Path) -> Vec<TreePath> {
     let mut named = Vec::new();
+    for Assignment { section, key, value } in assignments(config) {
+        let runs = SECTIONS.contains(&section.as_str()) || PARTS.iter().any(|p| key.contains(p));
+        if runs {
+            // A bare word is a name to look up, or a setting (`submodule = log`), unless the variable is about a path.
+            let bare = ["path", "file", "dir"].iter().any(|part| key.contains(part));
+            add_paths(&value, bare, workspace, &mut named);
+        }
+    }
+    named
+}
+
+/// The working tree that the configuration of a submodule names.
+pub(crate) fn worktree(config: &str) -> Option<String> {
+    let found = assignments(config)
+        .into_iter()
+        .find(|found| found.section == "core" && found.key == "worktree")?;
+    Some(found.value.trim().trim_matches('"').to_owned())
+}
+
+/// One variable; names in lower case.
+struct Assignment {
+    section: String,
+    key: String,
+    value: String,
+}
+
+fn assignments(config: &str) -> Vec<Assignment> {
+    let mut found = Vec::new();
     let mut section = String::new();
     for line in joined(config) {
         let mut rest = line.trim();
@@ -66,14 +94,9 @@ pub(super) fn named(config: &str, workspace: &Path) -> Vec<TreePath> {
         }
         let Some((key, value)) = rest.split_once('=') else { continue };
         let key = key.trim().to_ascii_lowercase();
-        let runs = SECTIONS.contains(&section.as_str()) || PARTS.iter().any(|p| key.contains(p));
-        if runs {
-            // A bare word is a name to look up, or a setting (`submodule = log`), unless the variable is about a path.
-            let bare = ["path", "file", "dir"].iter().any(|part| key.contains(part));
-            add_paths(value, bare, workspace, &mut named);
-        }
+        found.push(Assignment { section: section.clone(), key, value: value.to_owned() });
     }
-    named
+    found
 }
 
 /// The lines, those that go on in the next one put together.

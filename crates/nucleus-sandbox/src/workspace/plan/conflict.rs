@@ -11,7 +11,7 @@ use crate::workspace::baseline::Baseline;
 use crate::workspace::change::{Change, ChangeKind};
 use crate::workspace::copy::{self, Pair};
 use crate::workspace::error::{At as _, Doing, WorkspaceError};
-use crate::workspace::git::{self, GitPart};
+use crate::workspace::git::{self, GitDirs, GitPart};
 use crate::workspace::mask;
 use crate::workspace::node::{Fingerprint, NodeKind, ctime};
 use crate::workspace::overlay::was_copied_up;
@@ -23,9 +23,11 @@ use crate::workspace::tree::Tree;
 pub(crate) struct Host<'a> {
     pub(crate) tree: Tree,
     pub(crate) result: Tree,
-    path: &'a Path,
+    pub(super) path: &'a Path,
     baseline: &'a Baseline,
     dev: u64,
+    /// Where git keeps its data.
+    pub(crate) git: GitDirs,
     /// What the repository's configuration has git run.
     obeyed: Vec<TreePath>,
     meta: &'a SessionMeta,
@@ -45,6 +47,7 @@ impl<'a> Host<'a> {
         };
         let tree = Tree::open(&meta.workspace).at(Doing::Read, &meta.workspace)?;
         Ok(Self {
+            git: GitDirs::of(&tree).at(Doing::Read, &meta.workspace)?,
             obeyed: git::obeyed_in(&tree, &meta.workspace).at(Doing::Read, &meta.workspace)?,
             tree,
             result: Tree::open(&result).at(Doing::Read, &result)?,
@@ -193,29 +196,10 @@ impl<'a> Host<'a> {
         Ok(lost.then_some(HoldReason::OwnerLost))
     }
 
-    /// Whether a task took away HEAD or a reference that the host has: what they named would be lost to its user. A
-    /// reference that moved to the packed ones is still there.
-    pub(super) fn loses_references(&self, unit: &[Change]) -> Result<bool, WorkspaceError> {
-        let gone: Vec<&str> = unit
-            .iter()
-            .filter(|c| c.kind == ChangeKind::Deleted && c.node != NodeKind::Directory)
-            .filter_map(|c| c.path.as_str()?.strip_prefix(".git/"))
-            .collect();
-        if gone.iter().any(|name| matches!(*name, "HEAD" | "packed-refs")) {
-            return Ok(true);
-        }
-        let mut gone = gone.into_iter().filter(|name| name.starts_with("refs/")).peekable();
-        if gone.peek().is_none() {
-            return Ok(false);
-        }
-        let at = self.path.join(".git/packed-refs");
-        let packed = match git::packed(&self.result).at(Doing::Read, &at)? {
-            Some(packed) => packed,
-            None => git::packed(&self.tree).at(Doing::Read, &at)?.unwrap_or_default(),
-        };
-        let names: BTreeSet<&str> =
-            packed.lines().filter_map(|line| line.split_once(' ')).map(|(_, name)| name).collect();
-        Ok(gone.any(|name| !names.contains(name)))
+    /// Whether nothing of an index of the task's hides what it did.
+    pub(super) fn is_settled(&self, change: &Change) -> Result<bool, WorkspaceError> {
+        git::is_settled(&self.tree, &self.result, &self.git, change)
+            .at(Doing::Read, &self.path.join(change.path.as_path()))
     }
 
     /// Why the `.git` unit as a whole waits.
@@ -228,7 +212,7 @@ impl<'a> Host<'a> {
             return Ok(Some(Wait::Held(HoldReason::GitMoved)));
         }
         for change in unit {
-            let part = git::part(&change.path);
+            let part = self.git.part(&change.path);
             // The index and references were compared by content; objects are named by theirs.
             let compared = matches!(part, GitPart::State | GitPart::Object);
             if compared || change.node == NodeKind::Directory {

@@ -82,12 +82,14 @@ impl Holder<'_> {
     }
 
     /// Why the whole of `.git` would wait: for what moved in it, or for no fault of its own.
-    pub(crate) fn hold_git(&self, unit: &[Change]) -> Option<HoldReason> {
+    /// A reference of a submodule or worktree is one like those of the repository itself.
+    pub(crate) fn hold_git(&self, unit: &[Change], host: &Host<'_>) -> Option<HoldReason> {
         if self.clock_went_back {
             return Some(HoldReason::ClockWentBack);
         }
         let moved = unit.iter().filter(|change| change.node != NodeKind::Directory);
-        let ruled = moved.filter_map(|change| change.path.as_str()).find_map(self.rule);
+        let places = moved.filter_map(|change| host.git.split(&change.path));
+        let ruled = places.map(|(_, rest)| format!(".git/{rest}")).find_map(|at| (self.rule)(&at));
         ruled.or(self.review.then_some(HoldReason::Review))
     }
 }

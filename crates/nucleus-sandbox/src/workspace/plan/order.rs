@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::conflict::Host;
 use crate::workspace::change::{Change, ChangeKind};
 use crate::workspace::error::{At as _, Doing, WorkspaceError};
-use crate::workspace::git::{self, GitPart};
+use crate::workspace::git::{GitDirs, GitPart};
 use crate::workspace::node::{Fingerprint, NodeKind, Stamp, mtime};
 use crate::workspace::path::TreePath;
 use crate::workspace::session::SessionMeta;
@@ -134,7 +134,7 @@ fn arrange_one(
         owner.gid = old.st_gid;
     }
     let expected = replaced.as_ref().map(Fingerprint::of);
-    let rank = rank(&path);
+    let rank = rank(&path, &host.git);
     Ok(Some((rank, Op::Put { path, expected, slot: slot(), owner, mtime: mtime(&new) })))
 }
 
@@ -149,15 +149,16 @@ pub(super) fn owner_on_host(new: &Stat, meta: &SessionMeta) -> u32 {
 }
 
 /// Git's objects, then ordinary files, then git's bookkeeping, then references, the index and HEAD.
-fn rank(path: &TreePath) -> u8 {
+fn rank(path: &TreePath, git: &GitDirs) -> u8 {
     if !super::hold::is_own_git(path) {
         return 4;
     }
-    match (git::part(path), path.as_str()) {
-        (GitPart::Object, Some(p)) if p.ends_with(".idx") => 4,
+    let rest = git.split(path).map(|(_, rest)| rest);
+    match (git.part(path), rest) {
+        (GitPart::Object, Some(rest)) if rest.ends_with(".idx") => 4,
         (GitPart::Object, _) => 3,
-        (GitPart::State, Some(".git/index")) => 7,
-        (GitPart::State, Some(".git/HEAD")) => 8,
+        (GitPart::State, Some("index")) => 7,
+        (GitPart::State, Some("HEAD")) => 8,
         (GitPart::State, _) => 6,
         _ => 5,
     }
