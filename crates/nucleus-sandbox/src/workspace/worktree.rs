@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -79,21 +80,34 @@ impl Worktree {
             }
         }
         let own = self.own.clone();
-        binds.push(RoBind { host: own.clone(), inside: own, directory: true });
-        let config = self.common.join("config");
-        let text = read(&config, GIT_CONFIG_BYTES).unwrap_or_default();
+        binds.push(RoBind { host: own.clone(), inside: own.clone(), directory: true });
         let dir = session_dir.join("worktree");
         match fs::DirBuilder::new().mode(0o700).create(&dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let copy = dir.join("config");
-        let mut file =
-            fs::File::options().write(true).create(true).truncate(true).mode(0o644).open(&copy)?;
-        io::Write::write_all(&mut file, scrub(&text).as_ref().unwrap_or(&text).as_bytes())?;
-        binds.push(RoBind { host: copy, inside: config, directory: false });
+        let mut configs = vec![self.common.join("config")];
+        for entry in fs::read_dir(&own)? {
+            let entry = entry?;
+            if entry.file_name().as_bytes().starts_with(b"config") && entry.file_type()?.is_file() {
+                configs.push(entry.path());
+            }
+        }
+        for (index, config) in configs.into_iter().enumerate() {
+            let copy = dir.join(format!("config-{index}"));
+            binds.push(RoBind { host: scrubbed(&config, copy)?, inside: config, directory: false });
+        }
         Ok(binds)
     }
+}
+
+/// Writes a configuration without its credentials; one that cannot be read as text becomes empty.
+fn scrubbed(config: &Path, copy: PathBuf) -> io::Result<PathBuf> {
+    let text = read(config, GIT_CONFIG_BYTES).unwrap_or_default();
+    let mut file =
+        fs::File::options().write(true).create(true).truncate(true).mode(0o644).open(&copy)?;
+    io::Write::write_all(&mut file, scrub(&text).as_ref().unwrap_or(&text).as_bytes())?;
+    Ok(copy)
 }
 
 fn read(path: &Path, bytes_max: u64) -> io::Result<String> {
@@ -152,14 +166,20 @@ mod tests {
         let top = dir.path().canonicalize().unwrap();
         let (common, tree) = repository(&top);
         fs::create_dir(common.join("hooks")).unwrap();
+        let header =
+            "[http]\n\textraheader = AUTHORIZATION: basic secret\n[core]\n\tbare = false\n";
+        fs::write(common.join("worktrees/tree/config.worktree"), header).unwrap();
         let Some(Link::Worktree(worktree)) = link(&tree) else { panic!("no worktree") };
         let binds = worktree.binds(&top).unwrap();
         let inside: Vec<String> = binds
             .iter()
             .map(|b| b.inside.strip_prefix(&common).unwrap().display().to_string())
             .collect();
-        assert_eq!(inside, ["HEAD", "objects", "worktrees/tree", "config"]);
-        let config = fs::read_to_string(&binds.last().unwrap().host).unwrap();
-        assert!(config.contains("example.com") && !config.contains("secret"), "{config}");
+        let own = "worktrees/tree/config.worktree";
+        assert_eq!(inside, ["HEAD", "objects", "worktrees/tree", "config", own]);
+        for (bind, kept) in binds.iter().rev().zip(["bare = false", "example.com"]) {
+            let config = fs::read_to_string(&bind.host).unwrap();
+            assert!(config.contains(kept) && !config.contains("secret"), "{config}");
+        }
     }
 }
