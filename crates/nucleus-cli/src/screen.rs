@@ -15,7 +15,7 @@ use nucleus_wire::display::{escape, escape_block};
 
 use crate::environment::Environment;
 use crate::reading::{Line, Reading, rendered};
-use style::{Style, Tone, cut, duration};
+use style::{Style, Tone, cut};
 
 /// A call that runs longer than this is shown as running, on a terminal.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);

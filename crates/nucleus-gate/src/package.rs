@@ -368,7 +368,11 @@ fn weigh(word: Option<Word<'_>>, place: &Place, fault: Option<&PackageRefusal>) 
 
 /// Where the client reached us: addresses in answers lead back here.
 fn base(parts: &Parts) -> Result<String, PackageRefusal> {
-    let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let mut fields = parts.headers.get_all("host").iter();
+    let (Some(host), None) = (fields.next(), fields.next()) else {
+        return Err(PackageRefusal::Form);
+    };
+    let host = host.to_str().unwrap_or_default();
     let port = host.strip_prefix("127.0.0.1:").or_else(|| host.strip_prefix("localhost:"));
     match port.and_then(|port| port.parse::<u16>().ok()) {
         Some(port) => Ok(format!("http://127.0.0.1:{port}")),

@@ -11,8 +11,8 @@ use nucleus_sys::weaken::{Weak, off};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 
 use crate::error::{Built, Failure, Step, at};
-use crate::home::clear_away;
 use crate::plan::{Access, Cover, CoverWith, Entry, What};
+use crate::workspace::removal::remove_at;
 
 /// Where the empty file system is attached while it is being filled, the first that exists.
 const ANCHORS: [&str; 4] = ["/tmp", "/mnt", "/var", "/usr"];
@@ -411,7 +411,7 @@ fn locate(top: BorrowedFd<'_>, inside: &str, directory: bool) -> Built<OwnedFd> 
             Ok(next) => next,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    clear_away(current.as_fd(), part).map_err(at(Step::Make, inside))?;
+                    remove_at(current.as_fd(), part).map_err(at(Step::Make, inside))?;
                 }
                 if as_directory {
                     make_directory(current.as_fd(), part)?;

@@ -25,6 +25,7 @@ mod overlay;
 mod path;
 mod plan;
 mod recover;
+pub(crate) mod removal;
 pub mod review;
 mod session;
 mod stage;
@@ -46,8 +47,8 @@ pub use node::{Fingerprint, NodeKind, Stamp};
 pub use path::TreePath;
 pub use plan::{ConflictReason, HoldReason};
 pub use recover::{Recovery, recover};
+pub(crate) use removal::remove_tree;
 pub use review::discard;
-pub(crate) use review::remove_tree;
 pub use session::{
     Lock, Mode, Session, SessionMeta, SessionSettings, Status, TaskFiles, find, list, newest,
 };

@@ -155,7 +155,14 @@ impl PodRunner {
 impl Runner for PodRunner {
     fn hint(&self, output: &str) -> Option<String> {
         let hint = nucleus_sandbox::toolchain::offline_hint(output)?;
-        Some(format!("{}; the user can run `{}` outside the sandbox", hint.text, hint.command))
+        let said =
+            format!("{}; the user can run `{}` outside the sandbox", hint.text, hint.command);
+        Some(match hint.printed {
+            Some(name) => format!(
+                "{said}. The name `{name}` is what the command printed: look whether it is the package that is meant"
+            ),
+            None => said,
+        })
     }
 
     fn resolve(&self, program: &str, cwd: &str) -> Result<Program, RunnerError> {

@@ -22,6 +22,8 @@ pub enum MaskReason {
     Sensitive,
     /// It carries a credential in a URL or header; pods get a scrubbed copy.
     Credential,
+    /// A directory that this user may not list or search, so what it holds is not known.
+    Closed,
 }
 
 /// The judgement on a path relative to the workspace.

@@ -19,7 +19,7 @@ use super::node::Fingerprint;
 use super::path::TreePath;
 use super::plan::{ConflictReason, Op, is_own_git};
 use super::recover::recover;
-use super::review;
+use super::removal;
 use super::session::{Lock, Session, Status, read_json, write_json};
 use super::tree::Tree;
 
@@ -323,7 +323,7 @@ pub(crate) fn settle(session: &mut Session, lock: &Lock) -> Result<(), Workspace
     if session.status() == Status::Applied {
         session.set_status(lock, Status::Undone)?;
     }
-    review::remove_tree(&dir).at(Doing::Remove, &dir)
+    removal::remove_tree(&dir).at(Doing::Remove, &dir)
 }
 
 #[cfg(test)]

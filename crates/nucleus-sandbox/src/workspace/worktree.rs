@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -105,19 +106,29 @@ impl Repository {
                 binds.push(RoBind { host: path.clone(), inside: path, directory });
             }
         }
+        let mut configs = vec![self.common.join("config")];
         if self.own != self.common {
             let own = self.own.clone();
-            binds.push(RoBind { host: own.clone(), inside: own, directory: true });
+            binds.push(RoBind { host: own.clone(), inside: own.clone(), directory: true });
+            for entry in fs::read_dir(&own)? {
+                let entry = entry?;
+                let named = entry.file_name().as_bytes().starts_with(b"config");
+                if named && entry.file_type()?.is_file() {
+                    configs.push(entry.path());
+                }
+            }
         }
-        let config = self.common.join("config");
-        let text = read(&config, GIT_CONFIG_BYTES).unwrap_or_default();
         let dir = session_dir.join("worktree");
         match fs::DirBuilder::new().mode(0o700).create(&dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let clean = scrub(&text).unwrap_or(text);
-        binds.push(copied(dir.join("config"), clean.as_bytes(), config)?);
+        for (number, config) in configs.into_iter().enumerate() {
+            let text = read(&config, GIT_CONFIG_BYTES).unwrap_or_default();
+            // One that cannot be read as text becomes empty.
+            let clean = scrub(&text).unwrap_or(text);
+            binds.push(copied(dir.join(format!("config-{number}")), clean.as_bytes(), config)?);
+        }
         if let Some(index) = self.index(masks)? {
             binds.push(copied(dir.join("index"), &index, self.own.join("index"))?);
         }
@@ -208,15 +219,21 @@ mod tests {
         let top = dir.path().canonicalize().unwrap();
         let (common, tree) = repository(&top);
         fs::create_dir(common.join("hooks")).unwrap();
+        let header =
+            "[http]\n\textraheader = AUTHORIZATION: basic secret\n[core]\n\tbare = false\n";
+        fs::write(common.join("worktrees/tree/config.worktree"), header).unwrap();
         let Some(Link::Worktree(worktree)) = link(&tree) else { panic!("no worktree") };
         let binds = worktree.binds(&top, &MaskPolicy::none()).unwrap();
         let inside: Vec<String> = binds
             .iter()
             .map(|b| b.inside.strip_prefix(&common).unwrap().display().to_string())
             .collect();
-        assert_eq!(inside, ["HEAD", "objects", "worktrees/tree", "config"]);
-        let config = fs::read_to_string(&binds.last().unwrap().host).unwrap();
-        assert!(config.contains("example.com") && !config.contains("secret"), "{config}");
+        let own = "worktrees/tree/config.worktree";
+        assert_eq!(inside, ["HEAD", "objects", "worktrees/tree", "config", own]);
+        for (bind, kept) in binds.iter().rev().zip(["bare = false", "example.com"]) {
+            let config = fs::read_to_string(&bind.host).unwrap();
+            assert!(config.contains(kept) && !config.contains("secret"), "{config}");
+        }
     }
 
     fn submodule(top: &Path) -> (PathBuf, PathBuf) {

@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 
 use super::{Cover, Mask, MaskPolicy, MaskReason, credential, names_file};
 use crate::workspace::error::{At as _, Doing, WorkspaceError};
@@ -79,7 +79,8 @@ impl Walk<'_> {
             return Err(WorkspaceError::TooDeep { path: self.at(path), limit: DEPTH_LEVELS });
         }
         let found = read_directory(&dir, buffer).at(Doing::Read, &self.at(path))?;
-        let in_git = path.split(|b| *b == b'/').any(|name| name.eq_ignore_ascii_case(b".git"));
+        let in_git = path.split(|b| *b == b'/').any(|name| name.eq_ignore_ascii_case(b".git"))
+            || is_repository(&found);
         self.record(path, &found).at(Doing::Write, &self.scratch)?;
         for Found { name, kind } in found {
             let length = path.len();
@@ -92,7 +93,7 @@ impl Walk<'_> {
             // A name that is not text is judged by what of it is.
             let masked = match self.policy.judge(&String::from_utf8_lossy(path)) {
                 Some(reason) => self.mask(&dir, &name, path, kind, reason)?,
-                None if in_git && name == b"config" && kind == FileType::RegularFile => {
+                None if in_git && name.starts_with(b"config") && kind == FileType::RegularFile => {
                     self.scrub(path)?
                 }
                 None => false,
@@ -129,13 +130,22 @@ impl Walk<'_> {
     ) -> Result<(), WorkspaceError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let name = std::ffi::OsStr::from_bytes(name);
-        match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        // Looking up `.` asks for the right to search, which opening does not.
+        let opened = rustix::fs::openat(dir, name, flags, Mode::empty())
+            .and_then(|below| rustix::fs::statat(&below, ".", AtFlags::empty()).map(|_| below));
+        match opened {
             Ok(below) => self.directory(below, path, buffer, depth.saturating_add(1)),
-            // Gone or replaced meanwhile, or closed to this user (and so, by the same bits, to its pods).
+            // Gone or replaced meanwhile.
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
                 Ok(())
             }
-            Err(rustix::io::Errno::ACCESS) => Ok(()),
+            // What lies in it is not known. Its owner may open it again, and a rootless pod is its owner.
+            Err(rustix::io::Errno::ACCESS) => {
+                let path = TreePath::parse(path).unwrap_or_default();
+                let (reason, cover) = (MaskReason::Closed, Cover::Directory);
+                self.masks.push(Mask { path, reason, cover, linked: false });
+                Ok(())
+            }
             Err(error) => Err(error).at(Doing::Read, &self.at(path)),
         }
     }
@@ -203,12 +213,12 @@ impl Walk<'_> {
         }
         let config = match self.tree.file(&path) {
             Ok(file) if !too_large => io::read_to_string(file).ok(),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
             _ => None,
         };
         let linked = stat.st_nlink > 1;
         let Some(config) = config else {
-            // Neither small nor text: covered whole rather than shown unscrubbed.
+            // Too large, no text, or closed to its owner, which a rootless pod is: covered whole rather than shown
+            // unscrubbed.
             self.masks.push(Mask {
                 path,
                 reason: MaskReason::Credential,
@@ -233,6 +243,12 @@ impl Walk<'_> {
         });
         Ok(true)
     }
+}
+
+/// Whether a directory is a repository of git or a worktree's part of one, under whatever name.
+fn is_repository(found: &[Found]) -> bool {
+    let has = |name: &[u8]| found.iter().any(|entry| entry.name == name);
+    has(b"HEAD") && (has(b"refs") || has(b"objects") || has(b"commondir"))
 }
 
 fn read_directory(dir: &OwnedFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Vec<Found>> {
