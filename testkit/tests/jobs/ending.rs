@@ -26,7 +26,8 @@ fn sign(text: &str, target: &str, words: &str) -> Option<String> {
 }
 
 fn told(host: &Host, outcome: &Outcome, expected: &[(&str, &str, &str, &str)]) {
-    let log = std::fs::read_to_string(&host.logs()[0]).unwrap();
+    let log = host.logs().into_iter().next().unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
     let replay = host.nucleus(&["replay"]).expect_code(0);
     for (target, ending, feed, mark) in expected {
         let of = |line: &&str| {
@@ -34,10 +35,10 @@ fn told(host: &Host, outcome: &Outcome, expected: &[(&str, &str, &str, &str)]) {
                 && line.contains("\"tool\":\"run\"")
                 && line.contains(target)
         };
-        let entry: Vec<&str> = log.lines().filter(of).collect();
-        assert_eq!(entry.len(), 1, "{target}: {log}");
-        assert!(entry[0].contains(&format!("\"ending\":\"{ending}\"")), "{}", entry[0]);
-        assert!(!entry[0].contains("\"result\":\"success\""), "{}", entry[0]);
+        assert_eq!(log.lines().filter(of).count(), 1, "{target}: {log}");
+        let entry = log.lines().find(of).unwrap();
+        assert!(entry.contains(&format!("\"ending\":\"{ending}\"")), "{entry}");
+        assert!(!entry.contains("\"result\":\"success\""), "{entry}");
         assert_eq!(sign(&outcome.stderr, target, feed).as_deref(), Some(*mark), "{outcome}");
         let words = ending.replace('_', " ");
         assert_eq!(sign(&replay.stdout, target, &words).as_deref(), Some(*mark), "{replay}");
