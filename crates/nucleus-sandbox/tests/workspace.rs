@@ -595,7 +595,7 @@ fn waits(session: &Session) -> bool {
 }
 
 #[test]
-#[ignore = "needs_root: files of other users"]
+#[ignore = "needs root"]
 fn needs_root_a_file_of_somebody_else_is_not_given_what_a_task_put_there() {
     let mut task = task(|ws| {
         for name in ["own.sh", "other.sh", "bits.sh", "kept.sh"] {
