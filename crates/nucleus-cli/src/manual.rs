@@ -103,7 +103,7 @@ mod tests {
             commands.extend(command.get_subcommands().map(|below| (named(below), below.clone())));
             let mut arguments = command.get_arguments().filter(|arg| !arg.is_hide_set());
             if arguments.any(|arg| arg.get_long() == Some("json")) {
-                let row = format!("`{}`", above.trim());
+                let row = format!("`{}", above.trim());
                 let line =
                     documented.lines().find(|line| line.starts_with("| ") && line.contains(&row));
                 assert!(line.is_some(), "{row} is not in docs/JSON.md");
