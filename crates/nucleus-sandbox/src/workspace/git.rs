@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -73,15 +73,40 @@ pub(crate) fn is_obeyed(name: &OsStr) -> bool {
     OBEYED.iter().any(|obeyed| name.eq_ignore_ascii_case(obeyed))
 }
 
-/// What the workspace's own repository has git run or read among its files.
+/// What the workspace's own repository, and those of its submodules and worktrees, have git run or read among its
+/// files. A submodule's configuration counts from its own working tree.
 pub(crate) fn obeyed_in(tree: &Tree, workspace: &Path) -> io::Result<Vec<TreePath>> {
     let mut named = Vec::new();
-    for file in [b".git/config".as_slice(), b".git/config.worktree"] {
-        if let Some(text) = read(tree, &path(file))? {
-            named.extend(config::named(&String::from_utf8_lossy(&text), workspace));
+    for dir in GitDirs::of(tree)?.iter() {
+        for file in ["config", "config.worktree"] {
+            let Some(text) = text(tree, &in_dir(dir, file))? else { continue };
+            let here = config::named(&text, workspace);
+            let top = worktree_of(&text).and_then(|top| resolve(dir, Path::new(&top), workspace));
+            if let Some(top) = top {
+                let beneath = |path: &TreePath| {
+                    path.names().fold(top.clone(), |joined, name| joined.child(name))
+                };
+                named.extend(here.iter().map(beneath));
+            }
+            named.extend(here);
         }
     }
     Ok(named)
+}
+
+/// The place in the workspace that a path names from `base` on, `..` taken by its text; `None` for none.
+fn resolve(base: &TreePath, named: &Path, workspace: &Path) -> Option<TreePath> {
+    let inside = named.strip_prefix(workspace);
+    let mut names: Vec<&OsStr> = if inside.is_ok() { Vec::new() } else { base.names().collect() };
+    for part in inside.unwrap_or(named).components() {
+        match part {
+            Component::Normal(name) => names.push(name),
+            Component::ParentDir if names.pop().is_some() => {}
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    Some(names.into_iter().fold(TreePath::root(), |path, name| path.child(name)))
 }
 
 /// The packed references that a directory of git's has in a tree.

@@ -244,6 +244,26 @@ fn what_git_obeys_is_held_in_each_of_them() {
 }
 
 #[test]
+fn what_the_configuration_of_a_submodule_runs_is_held() {
+    let mut task = task_in(
+        |ws| {
+            nested(ws);
+            git(&ws.join("sub"), &["config", "core.hooksPath", "tools/hooks"]);
+        },
+        |ws| {
+            for file in ["sub/tools/hooks/post-checkout", "sub/tools/plain"] {
+                fs::create_dir_all(ws.join(file).parent().unwrap()).unwrap();
+                fs::write(ws.join(file), "x").unwrap();
+            }
+        },
+    );
+    let report = task.apply();
+    let held: Vec<_> = report.held.iter().map(|h| (h.path.to_string(), h.reason)).collect();
+    assert_eq!(held, [("sub/tools/hooks/post-checkout".to_owned(), HoldReason::GitTrusted)]);
+    assert!(task.workspace.join("sub/tools/plain").exists(), "positive control");
+}
+
+#[test]
 fn pointers_and_links_are_held() {
     let mut task = task_in(nested, |ws| {
         fs::write(ws.join("sub/.git"), "gitdir: ../evil\n").unwrap();

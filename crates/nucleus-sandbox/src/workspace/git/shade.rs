@@ -8,12 +8,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use super::index::{Index, Settled};
-use super::{GitDirs, in_dir, read, text};
+use super::{GitDirs, in_dir, read, resolve, text};
 use crate::workspace::change::{Change, ChangeKind, Scan};
 use crate::workspace::mask::{Cover, Mask};
 use crate::workspace::node::NodeKind;
@@ -55,12 +55,17 @@ pub(crate) fn shade(
             withheld.entry(checkout).or_default().insert(name);
         }
     }
-    for (checkout, names) in withheld {
+    // Worktrees of one repository share the file that says what is excluded.
+    let mut excluded: BTreeMap<&TreePath, BTreeSet<&[u8]>> = BTreeMap::new();
+    for (checkout, names) in &withheld {
         let index = in_dir(&checkout.dir, "index");
-        if let Some(shaded) = shaded(&host, &index, &|name| is_within(&names, name))? {
+        if let Some(shaded) = shaded(&host, &index, &|name| is_within(names, name))? {
             as_owner(owner, || put(&merged, &index, &shaded))?;
         }
-        let exclude = in_dir(&checkout.common, "info/exclude");
+        excluded.entry(&checkout.common).or_default().extend(names);
+    }
+    for (common, names) in excluded {
+        let exclude = in_dir(common, "info/exclude");
         let old = read(&host, &exclude)?.unwrap_or_default();
         as_owner(owner, || put(&merged, &exclude, &excluding(&old, &names)))?;
     }
@@ -125,19 +130,8 @@ fn pointed(
 ) -> io::Result<Option<TreePath>> {
     let text = text(host, file)?;
     let named = text.as_deref().and_then(|text| text.trim_end().strip_prefix(prefix));
-    let Some(named) = named.map(Path::new) else { return Ok(None) };
-    let inside = named.strip_prefix(workspace);
-    let mut names: Vec<&OsStr> = if inside.is_ok() { Vec::new() } else { base.names().collect() };
-    for part in inside.unwrap_or(named).components() {
-        match part {
-            Component::Normal(name) => names.push(name),
-            Component::ParentDir if names.pop().is_some() => {}
-            Component::CurDir => {}
-            _ => return Ok(None),
-        }
-    }
-    let dir = names.into_iter().fold(TreePath::root(), |path, name| path.child(name));
-    Ok(Some(dir).filter(|dir| dirs.contains(dir)))
+    let dir = named.and_then(|named| resolve(base, Path::new(named), workspace));
+    Ok(dir.filter(|dir| dirs.contains(dir)))
 }
 
 /// `info/exclude` with these names added. One with a line break in it cannot be said there.
@@ -319,4 +313,92 @@ fn replace(tree: &Tree, path: &TreePath, bytes: &[u8]) -> io::Result<()> {
     rustix::fs::fchown(&file, Some(uid), Some(gid))?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(stat.st_mode & 0o777))?;
     Ok(rustix::fs::renameat(&dir, TEMPORARY, &dir, name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::workspace::mask::MaskReason;
+
+    fn mask(path: &str) -> Mask {
+        Mask {
+            path: TreePath::parse(path.as_bytes()).unwrap(),
+            reason: MaskReason::Sensitive,
+            cover: Cover::File,
+            linked: false,
+        }
+    }
+
+    /// A workspace with a repository and a worktree in it, and an empty tree of pods.
+    fn trees() -> (tempfile::TempDir, std::path::PathBuf, std::path::PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let (ws, merged) = (dir.path().join("ws"), dir.path().join("merged"));
+        for at in [&ws, &merged] {
+            fs::create_dir_all(at.join(".git/worktrees/w")).unwrap();
+            fs::create_dir_all(at.join("vendor/.git")).unwrap();
+        }
+        for head in [".git/HEAD", ".git/worktrees/w/HEAD", "vendor/.git/HEAD"] {
+            fs::write(ws.join(head), "ref: refs/heads/main\n").unwrap();
+        }
+        fs::create_dir(ws.join(".git/info")).unwrap();
+        fs::write(ws.join(".git/info/exclude"), "*.log").unwrap();
+        fs::write(ws.join(".git/worktrees/w/commondir"), "../..\n").unwrap();
+        fs::create_dir(ws.join("w")).unwrap();
+        let pointer = format!("gitdir: {}/.git/worktrees/w\n", ws.display());
+        fs::write(ws.join("w/.git"), pointer).unwrap();
+        (dir, ws, merged)
+    }
+
+    #[test]
+    fn every_working_tree_is_told_in_its_own_words() {
+        let (_dir, ws, merged) = trees();
+        let masks = [
+            mask(".env"),
+            mask("a b/[x]*.pem"),
+            mask("w/conf/.env"),
+            mask("vendor/.npmrc"),
+            mask(".git/secret"),
+            mask("odd\nname/.env"),
+        ];
+        let held = fs::File::open(&merged).unwrap().into();
+        shade(&ws, &held, &masks, None).unwrap();
+        let read = |path: &str| fs::read_to_string(merged.join(path)).unwrap();
+        let main = read(".git/info/exclude");
+        for line in ["/.env", "/a\\ b/\\[x]\\*.pem", "/conf/.env", "*.log"] {
+            assert!(main.lines().any(|found| found == line), "{line} in {main}");
+        }
+        assert!(!main.contains("odd") && !main.contains("secret") && !main.contains("npmrc"));
+        assert!(read("vendor/.git/info/exclude").contains("\n/.npmrc\n"));
+        assert_eq!(included(main.as_bytes()), b"*.log", "to the byte");
+    }
+
+    #[test]
+    fn lines_of_the_task_stay_and_ours_go_however_they_were_cut() {
+        let ours = excluding(b"mine\n", &BTreeSet::from([&b".env"[..]]));
+        let more = [&ours[..], b"theirs\n"].concat();
+        assert_eq!(included(&more), b"mine\ntheirs\n");
+        let twice = [&ours[..], &ours[..]].concat();
+        assert_eq!(included(&twice), b"mine\nmine\n");
+    }
+
+    #[test]
+    fn a_pointer_leads_nowhere_but_to_directories_of_git() {
+        let (_dir, ws, _) = trees();
+        let host = Tree::open(&ws).unwrap();
+        let dirs = GitDirs::of(&host).unwrap();
+        for (text, known) in [
+            ("gitdir: ../.git/worktrees/w\n", true),
+            ("gitdir: ../../.git/worktrees/w\n", false),
+            ("gitdir: ../vendor\n", false),
+            ("gitdir: /etc\n", false),
+            ("../.git/worktrees/w\n", false),
+        ] {
+            fs::write(ws.join("w/.git"), text).unwrap();
+            let path = TreePath::parse(b"w/.env").unwrap();
+            let found = checkout(&host, &dirs, &ws, &path).unwrap();
+            assert_eq!(found.is_some(), known, "{text}");
+        }
+    }
 }
