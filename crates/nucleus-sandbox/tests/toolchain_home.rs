@@ -226,6 +226,8 @@ fn what_an_earlier_task_would_have_run_is_gone_and_its_conversation_is_not() {
     write(&home.join(".claude/plugins/p/hooks/hooks.json"), "evil");
     write(&home.join(".claude/CLAUDE.md"), "evil");
     write(&home.join(".bashrc"), "evil");
+    // As a mount of the host's file leaves it.
+    write(&home.join(".profile"), "");
     write(&home.join(".local/bin/git"), "evil");
     write(&home.join(".claude/projects/p/session.jsonl"), "history");
     let workspace = ground.workspace.display();
@@ -239,6 +241,7 @@ fn what_an_earlier_task_would_have_run_is_gone_and_its_conversation_is_not() {
     let mut all = String::new();
     everything(&home, &mut all);
     assert!(!all.contains("evil"), "{all}");
+    assert!(home.join(".profile").exists(), "another task's pod may have something mounted there");
     for kept in ["history", "numStartups", "lastCost", "hasTrustDialogAccepted"] {
         assert!(all.contains(kept), "control: {kept} in {all}");
     }
