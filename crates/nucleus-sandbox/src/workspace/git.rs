@@ -173,7 +173,7 @@ pub(crate) fn part(path: &TreePath) -> GitPart {
         Some(("objects", below)) => object(below),
         Some(("refs" | "reftable", _)) => GitPart::State,
         Some(("logs", _)) => GitPart::Data,
-        Some(("info", "exclude" | "refs" | "sparse-checkout")) => GitPart::Data,
+        Some(("info", "refs")) => GitPart::Data,
         None if rest == "gc.log" || rest == "gc.pid" => GitPart::Temporary,
         None if matches!(rest, "HEAD" | "index" | "packed-refs" | "shallow") => GitPart::State,
         None if INERT_FILES.contains(&rest) || rest.starts_with("sharedindex.") => GitPart::Data,
@@ -189,8 +189,7 @@ fn object(below: &str) -> GitPart {
     }
     match below.split_once('/') {
         Some(("pack", file)) if !file.contains('/') => GitPart::Object,
-        Some(("info", "packs" | "commit-graph")) => GitPart::Data,
-        Some(("info", graph)) if graph.starts_with("commit-graphs/") => GitPart::Data,
+        Some(("info", "packs")) => GitPart::Data,
         Some((fan, hash)) if is_hex(fan, 2..=2) && is_hex(hash, 38..=62) => GitPart::Object,
         _ => GitPart::Trusted,
     }
@@ -293,6 +292,8 @@ mod tests {
             ".git/config.worktree",
             ".git/hooks/pre-commit",
             ".git/info/attributes",
+            ".git/info/exclude",
+            ".git/objects/info/commit-graph",
             ".git/objects/info/alternates",
             ".git/modules/x/config",
             ".git/rebase-merge/git-rebase-todo",
