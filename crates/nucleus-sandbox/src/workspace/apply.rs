@@ -59,6 +59,12 @@ impl HeldChange {
     pub fn why(&self) -> String {
         plan::told(&self.reason.to_string(), self.detail.as_deref())
     }
+
+    /// The repository it is part of, when all of that waits together.
+    #[must_use]
+    pub fn unit(&self) -> Option<TreePath> {
+        review::git_unit(&self.path, Wait::Held(self.reason))
+    }
 }
 
 /// A change whose host side changed too; both versions are kept.

@@ -115,7 +115,7 @@ pub fn items(session: &Session) -> Result<Vec<ReviewItem>, WorkspaceError> {
 }
 
 /// Changes of `.git` that wait together.
-fn git_unit(path: &TreePath, wait: Wait) -> Option<TreePath> {
+pub(crate) fn git_unit(path: &TreePath, wait: Wait) -> Option<TreePath> {
     let (unit, _) = super::git::unit_of(path)?;
     let alone = matches!(wait, Wait::Held(HoldReason::GitTrusted) | Wait::Conflict(_));
     (!alone).then_some(unit)

@@ -15,7 +15,7 @@ pub(super) const TAGS_OF_TAGS: usize = 16;
 /// Most entries of trees kept while looking.
 pub(super) const CACHED_ENTRIES: usize = 1 << 20;
 /// Most entries of trees compared.
-pub(super) const COMPARED_ENTRIES: usize = 4 << 20;
+pub(super) const COMPARED_ENTRIES: usize = 1 << 20;
 /// Most commits that become part of a branch.
 pub(super) const NEW_COMMITS: usize = 20_000;
 /// Most commits of the user's walked to find where new ones start.
