@@ -304,7 +304,11 @@ fn names_that_mislead_are_held() {
         git(dir, &["update-ref", "refs/remotes/origin/main", "HEAD~2"]);
         git(dir, &["stash", "list"]);
     };
-    let works: [(&str, Work); 11] = [
+    let works: [(&str, Work); 12] = [
+        ("refs/tags/v1 stands for no commit", |dir| {
+            let blob = hash_object(dir, "blob", b"evil\n");
+            git(dir, &["tag", "v1", &make_tree(dir, &[("100644", "blob", &blob, "AGENTS.md")])]);
+        }),
         ("refs/remotes/origin/main", |dir| {
             git(dir, &["update-ref", "refs/remotes/origin/main", "HEAD"]);
         }),

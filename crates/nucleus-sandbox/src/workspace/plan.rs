@@ -326,8 +326,12 @@ fn judge_git(
     }
     match unit_wait {
         Some(wait) => {
-            let held = |change| Waiting { change, wait, detail: detail.clone() };
-            plan.waiting.extend(unit.into_iter().map(held));
+            for change in unit {
+                // One file of the unit tells it for all.
+                let tells = change.node != NodeKind::Directory;
+                let detail = tells.then(|| detail.take()).flatten();
+                plan.waiting.push(Waiting { change, wait, detail });
+            }
         }
         None => plan.go.extend(unit),
     }

@@ -52,18 +52,23 @@ impl Index {
         let count = number(&mut rest)?;
         let mut index = Self::default();
         let mut name = Vec::new();
+        let mut starts = Vec::new();
         for _ in 0..count {
+            starts.push(bytes.len().checked_sub(rest.len())?);
             let entry = index.entry(format, version, rest, &mut name)?;
             take(&mut rest, entry)?;
         }
+        starts.push(bytes.len().checked_sub(rest.len())?);
         let (mut rest, _checksum) =
             rest.split_at_checked(rest.len().checked_sub(format.bytes())?)?;
         while !rest.is_empty() {
             let part: [u8; 4] = take(&mut rest, 4)?.try_into().ok()?;
             let size = usize::try_from(number(&mut rest)?).ok()?;
             let content = take(&mut rest, size)?;
-            if &part == b"TREE" {
-                index.ready = ready(format, content)?;
+            match &part {
+                b"TREE" => index.ready = ready(format, content)?,
+                b"IEOT" | b"EOIE" if !is_map(&part, content, &starts) => return None,
+                _ => {}
             }
             index.parts.push(part);
         }
@@ -106,6 +111,27 @@ impl Index {
         // Padded with one to eight NULs to a multiple of eight.
         Some(fixed.checked_add(length)?.checked_add(8)? & !7)
     }
+}
+
+/// Whether a part that says where others start says so rightly: git's threads read from there.
+fn is_map(part: &[u8; 4], content: &[u8], starts: &[usize]) -> bool {
+    let mut rest = content;
+    let mut value = || number(&mut rest).and_then(|value| usize::try_from(value).ok());
+    if part == b"EOIE" {
+        return value().is_some_and(|end| starts.last() == Some(&end));
+    }
+    if value() != Some(1) {
+        return false;
+    }
+    let mut entries = 0_usize;
+    while let Some(start) = value() {
+        let Some(count) = value() else { return false };
+        if starts.get(entries) != Some(&start) {
+            return false;
+        }
+        entries = entries.saturating_add(count);
+    }
+    entries.checked_add(1) == Some(starts.len())
 }
 
 /// The trees that are ready, each after the one it lies in.

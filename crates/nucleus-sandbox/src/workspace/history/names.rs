@@ -155,6 +155,10 @@ pub(super) fn judge(
                 if (is_branch || name == "HEAD") && store.read(id)?.0 != Kind::Commit {
                     return Err(Unread::Kind(*id));
                 }
+                // Files without a commit are in nobody's history, but a checkout of paths takes them out.
+                if store.peel(id)?.0 != Kind::Commit {
+                    note(format!("{shown} stands for no commit"));
+                }
             }
         }
         if old.is_none()
