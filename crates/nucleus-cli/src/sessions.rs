@@ -213,11 +213,8 @@ fn show_items(session: &Session, items: &[ReviewItem], as_json: bool) -> Result<
 fn show_report(session: &Session, report: &ApplyReport, as_json: bool) {
     let applied: Vec<_> =
         report.applied.iter().map(|c| (c.kind.word(), c.path.to_string(), None)).collect();
-    let held: Vec<_> = report
-        .held
-        .iter()
-        .map(|c| (c.kind.word(), c.path.to_string(), Some(c.reason.to_string())))
-        .collect();
+    let held: Vec<_> =
+        report.held.iter().map(|c| (c.kind.word(), c.path.to_string(), Some(c.why()))).collect();
     let conflicts: Vec<_> = report
         .conflicts
         .iter()

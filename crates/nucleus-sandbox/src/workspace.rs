@@ -16,6 +16,7 @@ mod changeset;
 mod copy;
 mod error;
 pub(crate) mod git;
+mod history;
 mod ids;
 mod journal;
 pub mod limits;

@@ -241,16 +241,25 @@ fn applied_changes(report: &ApplyReport) -> Vec<FileChange> {
         kind: change.kind.word().to_owned(),
         reason: None,
     });
-    fold(changes.collect())
+    let mut folded = fold(changes.collect());
+    if let Some(git) = folded.iter_mut().find(|change| change.path == ".git") {
+        git.reason.clone_from(&report.history);
+    }
+    folded
 }
 
 fn held_changes(report: &ApplyReport) -> Vec<FileChange> {
-    let changes = report.held.iter().map(|held| FileChange {
-        path: held.path.to_string(),
-        kind: held.kind.word().to_owned(),
-        reason: Some(held.reason.to_string()),
-    });
-    changes.collect()
+    let mut changes: Vec<FileChange> = Vec::new();
+    for held in &report.held {
+        let (path, kind) = match held.unit() {
+            Some(unit) => (unit.to_string(), "git"),
+            None => (held.path.to_string(), held.kind.word()),
+        };
+        if !changes.iter().any(|change| change.path == path) {
+            changes.push(FileChange { path, kind: kind.to_owned(), reason: Some(held.why()) });
+        }
+    }
+    changes
 }
 
 fn conflicts(report: &ApplyReport) -> Vec<FileChange> {

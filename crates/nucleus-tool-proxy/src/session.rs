@@ -234,6 +234,12 @@ pub(crate) fn tool_environment(
         ("TMPDIR", "/tmp"),
         ("USER", "agent"),
         ("LOGNAME", "agent"),
+        // A repository that repacks itself is held: its packs would be all there is to look through.
+        ("GIT_CONFIG_COUNT", "2"),
+        ("GIT_CONFIG_KEY_0", "gc.auto"),
+        ("GIT_CONFIG_VALUE_0", "0"),
+        ("GIT_CONFIG_KEY_1", "maintenance.auto"),
+        ("GIT_CONFIG_VALUE_1", "false"),
     ] {
         env.insert(name.to_owned(), value.to_owned());
     }

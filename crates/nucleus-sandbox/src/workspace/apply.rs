@@ -50,6 +50,22 @@ pub struct HeldChange {
     pub kind: ChangeKind,
     /// Why it waits.
     pub reason: HoldReason,
+    /// What in particular is the reason.
+    pub detail: Option<String>,
+}
+
+impl HeldChange {
+    /// Why it waits, for the user.
+    #[must_use]
+    pub fn why(&self) -> String {
+        plan::told(&self.reason.to_string(), self.detail.as_deref())
+    }
+
+    /// The repository it is part of, when all of that waits together.
+    #[must_use]
+    pub fn unit(&self) -> Option<TreePath> {
+        review::git_unit(&self.path, Wait::Held(self.reason))
+    }
 }
 
 /// A change whose host side changed too; both versions are kept.
@@ -74,6 +90,8 @@ pub struct ApplyReport {
     pub conflicts: Vec<Conflict>,
     /// Sockets, FIFOs and devices, which are never carried over.
     pub skipped: Vec<TreePath>,
+    /// New commits and moved references, when the repository was carried over.
+    pub history: Option<String>,
 }
 
 /// Applies what may be applied and leaves the rest in the session. The caller has killed every pod of the task.
@@ -108,7 +126,7 @@ pub(crate) fn apply_probed(
         return Ok(ApplyReport::default());
     }
     let scan = change::scan(session)?;
-    let plan = {
+    let mut plan = {
         let host = Host::open(session)?;
         let meta = session.meta();
         let holder = Holder {
@@ -122,7 +140,10 @@ pub(crate) fn apply_probed(
         plan.waiting.retain(|w| !rejected.contains(&w.change.path));
         plan
     };
+    let history = plan.history.take();
     let mut report = run(session, lock, plan, true, probe)?;
+    let goes = |change: &AppliedChange| plan::is_own_git(&change.path);
+    report.history = history.filter(|_| report.applied.iter().any(goes));
     report.skipped = scan.special;
     Ok(report)
 }
@@ -284,7 +305,7 @@ fn with_conflicts(
             Op::Chmod { .. } => (ChangeKind::Mode, NodeKind::File),
         };
         let change = Change { path: op.path().clone(), kind, node };
-        waiting.push(Waiting { change, wait: Wait::Conflict(*reason) });
+        waiting.push(Waiting::new(change, Wait::Conflict(*reason)));
     }
     waiting
 }
@@ -299,10 +320,12 @@ fn report(
         let Change { path, kind, node } = change.clone();
         report.applied.push(AppliedChange { path, kind, node });
     }
-    for Waiting { change, wait } in waiting {
+    for Waiting { change, wait, detail } in waiting {
         let (path, kind) = (change.path.clone(), change.kind);
         match *wait {
-            Wait::Held(reason) => report.held.push(HeldChange { path, kind, reason }),
+            Wait::Held(reason) => {
+                report.held.push(HeldChange { path, kind, reason, detail: detail.clone() });
+            }
             Wait::Conflict(reason) => report.conflicts.push(Conflict { path, kind, reason }),
         }
     }

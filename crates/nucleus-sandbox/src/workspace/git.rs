@@ -21,7 +21,7 @@ mod index;
 mod shade;
 
 pub(crate) use config::worktree as worktree_of;
-pub(crate) use dirs::GitDirs;
+pub(crate) use dirs::{GitDirs, part};
 pub(crate) use shade::{is_settled, settle, shade, shaded};
 
 /// Files that hold the state of a repository, apart from the directories of references.
@@ -107,6 +107,19 @@ fn resolve(base: &TreePath, named: &Path, workspace: &Path) -> Option<TreePath> 
         }
     }
     Some(names.into_iter().fold(TreePath::root(), |path, name| path.child(name)))
+}
+
+/// Where in the workspace the files of the repository lie whose directory of git's this is; `None` if elsewhere.
+pub(crate) fn top_of(
+    tree: &Tree,
+    dir: &TreePath,
+    workspace: &Path,
+) -> io::Result<Option<TreePath>> {
+    if dir.depth() == 1 {
+        return Ok(Some(TreePath::root()));
+    }
+    let config = text(tree, &in_dir(dir, "config"))?.unwrap_or_default();
+    Ok(worktree_of(&config).and_then(|top| resolve(dir, Path::new(&top), workspace)))
 }
 
 /// The packed references that a directory of git's has in a tree.

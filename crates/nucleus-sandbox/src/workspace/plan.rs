@@ -56,6 +56,16 @@ pub enum HoldReason {
     IndexUnread,
     /// The task moved a branch that a worktree has checked out, and left that worktree behind.
     WorktreeBehind,
+    /// An object of the repository was written over, or is not what its name says.
+    GitObject,
+    /// Objects came in packs, which are not looked through.
+    GitPacked,
+    /// What a name stands for, or what git shows, would change unseen.
+    GitNames,
+    /// A commit or the index has what would wait as a file.
+    GitCommit,
+    /// The commits could not be looked through.
+    GitUnread,
     /// A repository that the task made, or one within the workspace that it changed.
     NestedRepository,
     /// The place lies on another file system than the workspace.
@@ -91,6 +101,11 @@ impl fmt::Display for HoldReason {
             Self::WorktreeBehind => {
                 "it moves a branch that a worktree of yours has checked out, and not the worktree"
             }
+            Self::GitObject => "an object of the repository is not what its name says",
+            Self::GitPacked => "the repository was repacked",
+            Self::GitNames => "git would show something else than there is",
+            Self::GitCommit => "what waits as a file is in a commit or staged for one",
+            Self::GitUnread => "its commits could not be looked through",
             Self::NestedRepository => "a repository that the task made or changed",
             Self::OtherFilesystem => "it lies on another file system than the workspace",
             Self::OwnerLost => "it belongs to another user, and the task put its own file there",
@@ -131,6 +146,14 @@ impl fmt::Display for ConflictReason {
     }
 }
 
+/// A reason with what it is about.
+pub(crate) fn told(reason: &str, detail: Option<&str>) -> String {
+    match detail {
+        Some(detail) => format!("{reason}: {detail}"),
+        None => reason.to_owned(),
+    }
+}
+
 /// Why a change waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,6 +167,15 @@ pub(crate) enum Wait {
 pub(crate) struct Waiting {
     pub(crate) change: Change,
     pub(crate) wait: Wait,
+    /// What in particular is the reason, or what it stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+}
+
+impl Waiting {
+    pub(crate) fn new(change: Change, wait: Wait) -> Self {
+        Self { change, wait, detail: None }
+    }
 }
 
 /// What is to be done.
@@ -151,6 +183,8 @@ pub(crate) struct Waiting {
 pub(crate) struct Plan {
     pub(crate) go: Vec<Change>,
     pub(crate) waiting: Vec<Waiting>,
+    /// What happened in the repository, when it goes.
+    pub(crate) history: Option<String>,
 }
 
 /// Paths the user accepted in review, with the host's state as the user saw it.
@@ -229,7 +263,7 @@ fn keep_git_whole(plan: &mut Plan, host: &Host<'_>) -> Result<(), WorkspaceError
         let (stay, go) = std::mem::take(&mut plan.go).into_iter().partition(in_unit);
         plan.go = go;
         let stay: Vec<Change> = stay;
-        plan.waiting.extend(stay.into_iter().map(|change| Waiting { change, wait }));
+        plan.waiting.extend(stay.into_iter().map(|change| Waiting::new(change, wait)));
     }
     Ok(())
 }
@@ -237,7 +271,7 @@ fn keep_git_whole(plan: &mut Plan, host: &Host<'_>) -> Result<(), WorkspaceError
 impl Plan {
     fn put(&mut self, change: Change, wait: Option<Wait>) {
         match wait {
-            Some(wait) => self.waiting.push(Waiting { change, wait }),
+            Some(wait) => self.waiting.push(Waiting::new(change, wait)),
             None => self.go.push(change),
         }
     }
@@ -259,6 +293,7 @@ fn judge_git(
         }
         return Ok(());
     }
+    let all = changes.clone();
     let mut unit = Vec::new();
     let mut unit_wait = None;
     for change in changes {
@@ -298,12 +333,22 @@ fn judge_git(
     if unit_wait.is_none() && host.leaves_worktree_behind(&unit)? {
         unit_wait = Some(Wait::Held(HoldReason::WorktreeBehind));
     }
-    let wait = match unit_wait {
-        Some(wait) => Some(wait),
-        None => host.git_wait(&unit)?.or_else(|| holder.hold_git(&unit, host).map(Wait::Held)),
-    };
-    for change in unit {
-        plan.put(change, wait);
+    if unit_wait.is_none() {
+        unit_wait = host.git_wait(&unit)?;
+    }
+    let mut detail = None;
+    if unit_wait.is_none() {
+        let history = super::history::judge(&all, holder, host);
+        unit_wait = history.hold.or_else(|| holder.hold_git(&unit, host)).map(Wait::Held);
+        detail = history.detail.or_else(|| history.told.clone());
+        plan.history = history.told;
+    }
+    match unit_wait {
+        Some(wait) => {
+            let held = |change| Waiting { change, wait, detail: detail.clone() };
+            plan.waiting.extend(unit.into_iter().map(held));
+        }
+        None => plan.go.extend(unit),
     }
     Ok(())
 }
@@ -342,7 +387,7 @@ fn settle_parents(plan: &mut Plan) {
             break;
         }
         let held = Wait::Held(HoldReason::ParentHeld);
-        plan.waiting.extend(stay.into_iter().map(|change| Waiting { change, wait: held }));
+        plan.waiting.extend(stay.into_iter().map(|change| Waiting::new(change, held)));
     }
     drop_empty_parents(plan);
 }

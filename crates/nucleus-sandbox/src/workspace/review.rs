@@ -79,7 +79,7 @@ pub fn items(session: &Session) -> Result<Vec<ReviewItem>, WorkspaceError> {
     let filled: BTreeSet<TreePath> =
         held.waiting.iter().flat_map(|w| super::plan::ancestors(&w.change.path)).collect();
     let mut items: Vec<ReviewItem> = Vec::new();
-    for Waiting { change, wait } in held.waiting {
+    for Waiting { change, wait, detail } in held.waiting {
         if change.node == NodeKind::Directory
             && change.kind == ChangeKind::Created
             && filled.contains(&change.path)
@@ -102,7 +102,10 @@ pub fn items(session: &Session) -> Result<Vec<ReviewItem>, WorkspaceError> {
             continue;
         }
         let (reason, conflict, refusal) = match wait {
-            Wait::Held(reason) => (reason.to_string(), false, refusal(reason)),
+            Wait::Held(reason) => {
+                let text = super::plan::told(&reason.to_string(), detail.as_deref());
+                (text, false, refusal(reason))
+            }
             Wait::Conflict(reason) => (reason.to_string(), true, None),
         };
         let kind = if unit.is_some() { ChangeKind::Modified } else { change.kind };
@@ -112,7 +115,7 @@ pub fn items(session: &Session) -> Result<Vec<ReviewItem>, WorkspaceError> {
 }
 
 /// Changes of `.git` that wait together.
-fn git_unit(path: &TreePath, wait: Wait) -> Option<TreePath> {
+pub(crate) fn git_unit(path: &TreePath, wait: Wait) -> Option<TreePath> {
     let (unit, _) = super::git::unit_of(path)?;
     let alone = matches!(wait, Wait::Held(HoldReason::GitTrusted) | Wait::Conflict(_));
     (!alone).then_some(unit)
@@ -125,6 +128,7 @@ fn refusal(reason: HoldReason) -> Option<HoldReason> {
         | HoldReason::GitUnfinished
         | HoldReason::GitBusy
         | HoldReason::GitReplaced
+        | HoldReason::GitObject
         | HoldReason::OtherFilesystem => Some(reason),
         _ => None,
     }
@@ -263,7 +267,7 @@ pub(crate) fn store(
                 .iter_mut()
                 .find(|w| w.change.path == new.change.path && w.change.kind == new.change.kind)
             {
-                Some(old) => old.wait = new.wait,
+                Some(old) => old.clone_from(new),
                 None => held.waiting.push(new.clone()),
             }
         }

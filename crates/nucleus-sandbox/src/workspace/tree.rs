@@ -40,6 +40,11 @@ impl Tree {
         Self { root }
     }
 
+    /// Holds a directory beneath.
+    pub(crate) fn beneath(&self, path: &TreePath) -> io::Result<Self> {
+        Ok(Self { root: self.dir(path)? })
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }

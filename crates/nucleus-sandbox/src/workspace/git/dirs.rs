@@ -115,7 +115,7 @@ impl GitDirs {
 }
 
 /// Classifies a place in a directory of git's.
-fn part(rest: &str) -> GitPart {
+pub(crate) fn part(rest: &str) -> GitPart {
     let last = rest.rsplit('/').next().unwrap_or(rest);
     if last.ends_with(".lock") {
         return GitPart::Lock;
@@ -124,7 +124,7 @@ fn part(rest: &str) -> GitPart {
         Some(("objects", below)) => object(below),
         Some(("refs" | "reftable", _)) => GitPart::State,
         Some(("logs", _)) => GitPart::Data,
-        Some(("info", "exclude" | "refs" | "sparse-checkout")) => GitPart::Data,
+        Some(("info", "refs")) => GitPart::Data,
         None if rest == "gc.log" || rest == "gc.pid" => GitPart::Temporary,
         None if matches!(rest, "HEAD" | "index" | "packed-refs" | "shallow") => GitPart::State,
         None if INERT_FILES.contains(&rest) || rest.starts_with("sharedindex.") => GitPart::Data,
@@ -140,8 +140,7 @@ fn object(below: &str) -> GitPart {
     }
     match below.split_once('/') {
         Some(("pack", file)) if !file.contains('/') => GitPart::Object,
-        Some(("info", "packs" | "commit-graph")) => GitPart::Data,
-        Some(("info", graph)) if graph.starts_with("commit-graphs/") => GitPart::Data,
+        Some(("info", "packs")) => GitPart::Data,
         Some((fan, hash)) if is_hex(fan, 2..=2) && is_hex(hash, 38..=62) => GitPart::Object,
         _ => GitPart::Trusted,
     }

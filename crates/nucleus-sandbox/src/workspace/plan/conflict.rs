@@ -62,6 +62,11 @@ impl<'a> Host<'a> {
         })
     }
 
+    /// Where the user's tree lies.
+    pub(crate) fn root(&self) -> &Path {
+        self.path
+    }
+
     /// The host's state of a path now.
     pub(crate) fn fingerprint(
         &self,

@@ -1,5 +1,6 @@
 //! The judgement that needs no look at what the host did.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::HoldReason;
@@ -28,6 +29,31 @@ impl Holder<'_> {
         change: &Change,
         host: &Host<'_>,
     ) -> Result<Option<HoldReason>, WorkspaceError> {
+        let target = match (change.node, change.kind) {
+            (NodeKind::Symlink, kind) if kind != ChangeKind::Deleted => {
+                Some(host.result_link(&change.path)?)
+            }
+            _ => None,
+        };
+        if let Some(reason) = self.content(change, target.as_deref(), host)? {
+            return Ok(Some(reason));
+        }
+        if self.clock_went_back && change.kind != ChangeKind::Created {
+            return Ok(Some(HoldReason::ClockWentBack));
+        }
+        if let Some(reason) = host.place(change)? {
+            return Ok(Some(reason));
+        }
+        Ok(self.review.then_some(HoldReason::Review))
+    }
+
+    /// The judgement of what is at a path, wherever it is kept: in the tree or in a commit. `target` is that of a link.
+    pub(crate) fn content(
+        &self,
+        change: &Change,
+        target: Option<&OsStr>,
+        host: &Host<'_>,
+    ) -> Result<Option<HoldReason>, WorkspaceError> {
         let path = &change.path;
         let Some(text) = path.as_str() else { return Ok(Some(HoldReason::NameNotText)) };
         if git::unit_of(path).is_some() || is_of_bare_repository(change, host)? {
@@ -46,39 +72,24 @@ impl Holder<'_> {
         {
             return Ok(Some(reason));
         }
-        if change.node == NodeKind::Symlink
-            && change.kind != ChangeKind::Deleted
-            && let Some(reason) = self.link(path, text, host)?
-        {
-            return Ok(Some(reason));
+        match target {
+            Some(target) => Ok(self.link(path, text, target)),
+            None => Ok(None),
         }
-        if self.clock_went_back && change.kind != ChangeKind::Created {
-            return Ok(Some(HoldReason::ClockWentBack));
-        }
-        if let Some(reason) = host.place(change)? {
-            return Ok(Some(reason));
-        }
-        Ok(self.review.then_some(HoldReason::Review))
     }
 
     /// A link that leaves the workspace, or that stands for something else under a hidden name or one beneath which
     /// something is executed: `.github` or `gradle` linked to a plain directory would give its files names nobody judged.
-    fn link(
-        &self,
-        path: &TreePath,
-        text: &str,
-        host: &Host<'_>,
-    ) -> Result<Option<HoldReason>, WorkspaceError> {
-        let target = host.result_link(path)?;
-        if leaves(path, Path::new(&target)) {
-            return Ok(Some(HoldReason::LinkOutside));
+    fn link(&self, path: &TreePath, text: &str, target: &OsStr) -> Option<HoldReason> {
+        if leaves(path, Path::new(target)) {
+            return Some(HoldReason::LinkOutside);
         }
         let hidden = path.name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
         let bin = path.parent().and_then(|p| p.name().map(|n| n == ".bin")).unwrap_or(false);
         if hidden && !bin {
-            return Ok(Some(HoldReason::LinkAlias));
+            return Some(HoldReason::LinkAlias);
         }
-        Ok((self.rule)(&format!("{text}/")))
+        (self.rule)(&format!("{text}/"))
     }
 
     /// Why the whole of `.git` would wait: for what moved in it, or for no fault of its own.
