@@ -86,7 +86,7 @@ fn what_changes_in_a_file_is_shown_as_a_diff_in_colours_where_they_are_wanted() 
         assert!(colours.contains("\u{1b}[32m  │ agent diff │ +2\\u{202e}\u{1b}[0m\n"));
         assert!(!paint(&["--color", "never"]).contains('\u{1b}'));
         approvals(&host, &["approve", &first]).expect_code(0);
-        let second = id(&question(&host, &mut task, &[first.clone()]));
+        let second = id(&question(&host, &mut task, std::slice::from_ref(&first)));
         let text = approvals(&host, &["show", &second]).expect_code(0).stdout;
         assert!(text.contains("what is there now is binary: 3 bytes\n"), "{text}");
         assert!(text.contains("new content:\n  │ agent text │ text\n"), "{text}");
@@ -109,15 +109,18 @@ fn nobody_is_asked_about_what_is_too_long_to_be_read() {
 
 /// Types the id wherever it is asked for, and gives how often it was not taken because more was to be read.
 fn read_through(terminal: &mut Terminal, id: &str, next: &str, more: &str) -> usize {
-    for part in 0..200 {
+    let mut granted = (0..200).skip_while(|_| {
         terminal.enter(&format!("{id}{next}"));
-        if !terminal.read_until(more).contains("granted") {
+        let taken = terminal.read_until(more).contains("granted");
+        if !taken {
             terminal.enter(next);
-            continue;
         }
-        return part;
-    }
-    panic!("it could never be approved:\n{}", terminal.screen())
+        !taken
+    });
+    let part = granted.next();
+    drop(granted);
+    assert!(part.is_some(), "it could never be approved:\n{}", terminal.screen());
+    part.unwrap_or_default()
 }
 
 #[test]

@@ -180,6 +180,25 @@ fn worktrees_and_submodules_inside_go_with_the_repository() {
         assert!(!host.read(".git/modules/sub/config").unwrap().contains("evil"));
         assert!(host.read(".git/modules/sub/hooks/post-checkout").is_none());
         assert!(!host.read("tree/.git").unwrap().contains("evil"));
+        host.nucleus(&["discard"]).expect_code(0);
+        // A commit of either brings no file past the judgement it would get by itself.
+        for dir in ["sub", "tree"] {
+            let tip = || as_user(&host, &["git", "-C", dir, "rev-parse", "HEAD"]);
+            let before = tip();
+            let text = format!(
+                "cd {dir}; mkdir -p .github/workflows; echo evil > .github/workflows/ci.yml; git add -A; git commit -qm evil"
+            );
+            let mut command = host.command("nucleus");
+            command
+                .args(RUN)
+                .arg(&text)
+                .env("GIT_AUTHOR_NAME", "u")
+                .env("GIT_AUTHOR_EMAIL", "u@example.com");
+            let outcome = Outcome::of(&mut command).expect_code(0);
+            assert_eq!(tip(), before, "{dir}: {outcome}");
+            assert!(outcome.says("held"), "{dir}: {outcome}");
+            host.nucleus(&["discard"]).expect_code(0);
+        }
     }
 }
 
