@@ -264,7 +264,7 @@ mod tests {
             .map(|b| b.inside.strip_prefix(&own).unwrap().display().to_string())
             .collect();
         assert_eq!(inside, ["HEAD", "objects", "config", "index"], "no hook");
-        assert!(!fs::read_to_string(top.join("worktree/config")).unwrap().contains("secret"));
+        assert!(!fs::read_to_string(top.join("worktree/config-0")).unwrap().contains("secret"));
         // Another directory that names the same place, from within the project and from outside.
         for other in ["main/other", "other"] {
             let other = top.join(other);
