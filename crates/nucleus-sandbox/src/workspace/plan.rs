@@ -269,6 +269,19 @@ fn keep_git_whole(plan: &mut Plan, host: &Host<'_>) -> Result<(), WorkspaceError
 }
 
 impl Plan {
+    /// Puts the repository, of which one file tells the reason of all.
+    fn put_unit(&mut self, unit: Vec<Change>, wait: Option<Wait>, mut detail: Option<String>) {
+        let Some(wait) = wait else {
+            self.go.extend(unit);
+            return;
+        };
+        for change in unit {
+            let tells = change.node != NodeKind::Directory;
+            let detail = tells.then(|| detail.take()).flatten();
+            self.waiting.push(Waiting { change, wait, detail });
+        }
+    }
+
     fn put(&mut self, change: Change, wait: Option<Wait>) {
         match wait {
             Some(wait) => self.waiting.push(Waiting::new(change, wait)),
@@ -343,13 +356,7 @@ fn judge_git(
         detail = history.detail.or_else(|| history.told.clone());
         plan.history = history.told;
     }
-    match unit_wait {
-        Some(wait) => {
-            let held = |change| Waiting { change, wait, detail: detail.clone() };
-            plan.waiting.extend(unit.into_iter().map(held));
-        }
-        None => plan.go.extend(unit),
-    }
+    plan.put_unit(unit, unit_wait, detail);
     Ok(())
 }
 
