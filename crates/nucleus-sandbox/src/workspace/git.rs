@@ -22,6 +22,7 @@ mod shade;
 
 pub(crate) use config::worktree as worktree_of;
 pub(crate) use dirs::{GitDirs, part};
+pub(crate) use index::staged;
 pub(crate) use shade::{is_settled, settle, shade, shaded};
 
 /// Files that hold the state of a repository, apart from the directories of references.

@@ -18,7 +18,6 @@ mod commits;
 mod delta;
 mod diff;
 mod id;
-mod index;
 mod inflate;
 mod limits;
 mod loose;

@@ -64,6 +64,24 @@ pub(super) fn meaning(index: &[u8]) -> Vec<u8> {
     Index::parse(index).map_or_else(|| index.to_vec(), |index| index.meaning())
 }
 
+/// What an index lists: by path and stage of a merge, mode and object. `None` as for [`Index::parse`], and for a path
+/// that it lists twice.
+pub(crate) fn staged(index: &[u8]) -> Option<Listed> {
+    let index = Index::parse(index)?;
+    let mut listed = Listed::new();
+    for entry in &index.entries {
+        let stage = u8::try_from((entry.flags & STAGE) >> 12).ok()?;
+        let object = (u32::from_be_bytes(entry.mode), entry.id.to_vec());
+        if listed.insert((entry.name.to_vec(), stage), object).is_some() {
+            return None;
+        }
+    }
+    Some(listed)
+}
+
+/// Mode and object by path and stage.
+pub(crate) type Listed = BTreeMap<(Vec<u8>, u8), (u32, Vec<u8>)>;
+
 impl<'a> Index<'a> {
     /// Reads versions 2 to 4 of either hash. `None` for anything else, a split or sparse index among them.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
