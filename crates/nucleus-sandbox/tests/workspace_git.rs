@@ -225,7 +225,7 @@ fn objects_are_never_deleted_even_by_a_gc_that_was_accepted() {
         .map(|e| e.path())
         .collect();
     assert!(!loose.is_empty());
-    assert_eq!(reasons(&task.apply()), [HoldReason::GitPacked]);
+    assert_eq!(reasons(&task.apply()), [HoldReason::GitTrusted, HoldReason::GitPacked]);
     let items = review::items(&task.session).unwrap();
     let report = review::accept(&mut task.session, &task.lock, &items).unwrap();
     assert_eq!(report.conflicts.len(), 0);
