@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A request as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub struct Registry {
 struct Shared {
     answers: Mutex<BTreeMap<String, Answer>>,
     asked: Mutex<Vec<Asked>>,
+    delay: Mutex<Duration>,
     stopped: AtomicBool,
 }
 
@@ -92,6 +94,11 @@ impl Registry {
         lock(&self.shared.answers).insert(path.to_owned(), answer);
     }
 
+    /// Lets every answer wait from now on.
+    pub fn delay(&self, delay: Duration) {
+        *lock(&self.shared.delay) = delay;
+    }
+
     /// Everything that was asked so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
@@ -122,6 +129,8 @@ impl Shared {
             let answer = lock(&self.answers).get(target).cloned();
             let head_only = method == "HEAD";
             lock(&self.asked).push(asked.clone());
+            let delay = *lock(&self.delay);
+            std::thread::sleep(delay);
             let missing = || Answer { status: 404, ..Answer::new("text/plain", "not here") };
             let answer = answer.unwrap_or_else(missing);
             let location =

@@ -7,6 +7,8 @@
 
 #[path = "approvals/answer.rs"]
 mod answer;
+#[path = "approvals/attach.rs"]
+mod attach;
 #[path = "approvals/catalogue.rs"]
 mod catalogue;
 #[path = "approvals/desk.rs"]
@@ -19,3 +21,5 @@ mod peer;
 mod rule;
 #[path = "approvals/watch.rs"]
 mod watch;
+#[path = "approvals/whole.rs"]
+mod whole;

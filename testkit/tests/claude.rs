@@ -2,6 +2,9 @@
 
 #![expect(clippy::panic, reason = "an agent that keeps no conversation ends its test")]
 
+#[path = "claude/prompt.rs"]
+mod prompt;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -28,7 +31,7 @@ const SHELL_ON: [&str; 4] = [
 
 /// A picture of one point.
 const PICTURE: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89\x00\x00\x00\x0dIDATx\xdacd`\xf8_\x0f\x00\x02\x87\x01\x80\xebG\xba\x92\x00\x00\x00\x00IEND\xaeB`\x82";
-const ASKS: &str = "[capabilities]\nread_files = \"always\"\nrun_bash = \"always\"\n[obligations]\napprovals = [\"run_bash\"]\n";
+const ASKS: &str = "[capabilities]\nread_files = \"always\"\nwrite_files = \"always\"\nrun_bash = \"always\"\n[obligations]\napprovals = [\"run_bash\"]\n";
 
 #[test]
 fn claude_code_finishes_a_task_without_any_approval() {

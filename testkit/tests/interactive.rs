@@ -7,6 +7,8 @@
 
 #[path = "interactive/away.rs"]
 mod away;
+#[path = "interactive/picture.rs"]
+mod picture;
 #[path = "interactive/screen.rs"]
 mod screen;
 #[path = "interactive/takeover.rs"]
@@ -16,7 +18,7 @@ mod terminal;
 
 use std::process::Command;
 
-use testkit::host::{Account, Host, Terminal, programs};
+use testkit::host::{Account, Host, programs};
 use testkit::script::{Action, Script, Step};
 
 /// What the relay says when the terminal is about to be the agent's.
@@ -41,11 +43,4 @@ fn interactive(host: &Host, steps: Vec<Step>, options: &[&str]) -> Command {
     }
     options.push("--interactive");
     host.script_command(&Script { steps }, &options)
-}
-
-/// Starts it at a terminal and waits until the agent has it.
-fn up(host: &Host, command: &Command) -> Terminal {
-    let mut terminal = host.at_full_terminal(command);
-    terminal.wait_for(UP);
-    terminal
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what broke by ending there")]
 
+#[path = "jobs/ending.rs"]
+mod ending;
 #[path = "jobs/paging.rs"]
 mod paging;
 #[path = "jobs/publish.rs"]

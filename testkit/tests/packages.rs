@@ -8,10 +8,14 @@
 
 #[path = "packages/client.rs"]
 mod client;
+#[path = "packages/module.rs"]
+mod module;
 #[path = "packages/refusal.rs"]
 mod refusal;
 #[path = "packages/sample.rs"]
 mod sample;
+#[path = "packages/sums.rs"]
+mod sums;
 
 use testkit::host::{Account, Host, Outcome, programs};
 use testkit::registry::Registry;
@@ -29,12 +33,12 @@ pub(crate) fn hosts() -> Vec<(Host, Registry)> {
 /// A policy that lets commands run and packages of `registries` be fetched, and mirrors at the stand-in.
 pub(crate) fn allow(host: &Host, registry: &Registry, registries: &str, more: &str) {
     let policy = format!(
-        "[capabilities]\nread_files = \"always\"\nrun_bash = \"low_risk\"\n[network]\npackages = [{registries}]\n{more}"
+        "[capabilities]\nread_files = \"always\"\nwrite_files = \"low_risk\"\nrun_bash = \"low_risk\"\n[network]\npackages = [{registries}]\n{more}"
     );
     host.put(host.place(), "policy.toml", policy.as_bytes());
     let origin = registry.origin();
     let mirrors = format!(
-        "[network.registries]\ncargo = \"{origin}/index\"\nnpm = \"{origin}/npm\"\npip = \"{origin}/simple\"\n"
+        "[network.registries]\ncargo = \"{origin}/index\"\nnpm = \"{origin}/npm\"\npip = \"{origin}/simple\"\ngo = \"{origin}/goproxy\"\n"
     );
     host.put(&host.home(), ".config/nucleus/config.toml", mirrors.as_bytes());
 }

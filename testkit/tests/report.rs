@@ -5,6 +5,8 @@
 
 #[path = "report/control.rs"]
 mod control;
+#[path = "report/malformed.rs"]
+mod malformed;
 #[path = "report/page.rs"]
 mod page;
 #[path = "report/session.rs"]

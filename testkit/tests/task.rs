@@ -28,3 +28,5 @@ mod scope;
 mod toolchain;
 #[path = "task/undo.rs"]
 mod undo;
+#[path = "task/withheld.rs"]
+mod withheld;

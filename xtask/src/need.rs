@@ -61,6 +61,13 @@ pub(crate) const NPM: Need = Need {
     present: || on_path("npm"),
     install: Install::Debian(&["npm"]),
 };
+/// Go: one of the toolchains the pods offer, and the client of its module mirrors.
+pub(crate) const GO: Need = Need {
+    name: "go",
+    why: "one of the toolchains the tests run in pods; fetches modules through the gate",
+    present: || on_path("go"),
+    install: Install::Debian(&["golang-go"]),
+};
 /// Chromium: shows the pages that `nucleus report` writes.
 pub(crate) const CHROMIUM: Need = Need {
     name: "chromium",

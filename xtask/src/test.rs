@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Options;
 use crate::cargo::{Profile, build, build_weakened, cargo, target_dir};
-use crate::need::{self, CARGO_DENY, CC, CHROMIUM, GIT, NPM, PYTHON, SETPRIV};
+use crate::need::{self, CARGO_DENY, CC, CHROMIUM, GIT, GO, NPM, PYTHON, SETPRIV};
 use crate::{agents, sdk, suite};
 
 /// One step: its name and what it does.
@@ -54,7 +54,7 @@ pub(crate) fn run(options: Options) -> Result<(), String> {
         need::ensure(&[CC], options)?;
         return run_all(&QUICK);
     }
-    need::ensure(&[CC, GIT, SETPRIV, PYTHON, NPM, CHROMIUM, CARGO_DENY], options)?;
+    need::ensure(&[CC, GIT, SETPRIV, PYTHON, NPM, GO, CHROMIUM, CARGO_DENY], options)?;
     run_all(&ALL)
 }
 

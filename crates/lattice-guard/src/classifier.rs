@@ -98,6 +98,25 @@ fn path_patterns(text: &str) -> (BTreeSet<PathPattern>, BTreeSet<PathPattern>) {
     (patterns, exceptions)
 }
 
+/// The directories above what the patterns name, as far as they have names of their own: `**/.github` of
+/// `**/.github/workflows/`, but not `**`, which every directory is.
+fn above(patterns: &BTreeSet<PathPattern>) -> BTreeSet<PathPattern> {
+    let mut found = BTreeSet::new();
+    for pattern in patterns {
+        let names: Vec<&str> =
+            pattern.as_str().split('/').filter(|name| !name.is_empty()).collect();
+        let ends = 1..names.len();
+        let prefixes = ends.filter_map(|end| names.get(..end));
+        for prefix in
+            prefixes.filter(|prefix| prefix.last().is_some_and(|name| !name.starts_with('*')))
+        {
+            // A slash before a single name ties it to the workspace, as the whole pattern is.
+            found.extend(PathPattern::parse(&format!("/{}", prefix.join("/"))).ok());
+        }
+    }
+    found
+}
+
 /// Rates requests. Two classifiers compose to one that rates each request as high as the higher of them.
 ///
 /// | operation | low risk |
@@ -122,6 +141,8 @@ struct Part {
     sensitive: PatternSet,
     sensitive_exceptions: PatternSet,
     executed: PatternSet,
+    /// Directories above what `executed` names.
+    leading: PatternSet,
 }
 
 impl Classifier {
@@ -158,6 +179,20 @@ impl Classifier {
     pub fn executed_or_trusted(&self, path: &RelPath) -> bool {
         let path = Candidate::new(path.as_str());
         self.0.iter().any(|part| part.executed.matches(&path))
+    }
+
+    /// True if the path is a directory beneath which something is executed or trusted by its name: what stands there is
+    /// reached by names that nobody judged when the path is a link.
+    #[must_use]
+    pub fn leads_to_executed(&self, path: &RelPath) -> bool {
+        let path = Candidate::new(path.as_str());
+        self.0.iter().any(|part| part.leading.matches(&path))
+    }
+
+    /// True if an ordinary commit may go to this branch: it is not a protected one.
+    #[must_use]
+    pub fn ordinary_branch(&self, branch: &str) -> bool {
+        self.0.iter().all(|part| part.is_ordinary(branch))
     }
 
     /// The rating of an operation on a path, for a name that was resolved after the decision.
@@ -262,6 +297,7 @@ impl Part {
         Self {
             sensitive: PatternSet::new(&data.sensitive, Side::Block),
             sensitive_exceptions: PatternSet::new(&data.sensitive_exceptions, Side::Allow),
+            leading: PatternSet::new(&above(&data.executed), Side::Rate),
             executed: PatternSet::new(&data.executed, Side::Rate),
             data,
         }

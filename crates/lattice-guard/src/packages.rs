@@ -17,11 +17,13 @@ pub enum Registry {
     Npm,
     /// The Python Package Index.
     Pip,
+    /// The Go module mirror, with its checksum database.
+    Go,
 }
 
 impl Registry {
     /// All registries.
-    pub const ALL: [Self; 3] = [Self::Cargo, Self::Npm, Self::Pip];
+    pub const ALL: [Self; 4] = [Self::Cargo, Self::Npm, Self::Pip, Self::Go];
 
     /// The name used in policy files and logs.
     #[must_use]
@@ -30,6 +32,7 @@ impl Registry {
             Self::Cargo => "cargo",
             Self::Npm => "npm",
             Self::Pip => "pip",
+            Self::Go => "go",
         }
     }
 }
@@ -54,7 +57,7 @@ pub struct UnknownRegistry;
 
 impl fmt::Display for UnknownRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected one of cargo, npm, pip")
+        f.write_str("expected one of cargo, npm, pip, go")
     }
 }
 

@@ -17,6 +17,8 @@ use serde_json::json;
 use self::args::{AnswerArgs, ApprovalsCommand, ApproveArgs, DenyArgs, ListArgs, RequestArgs};
 use crate::environment::Environment;
 use crate::failure::CliFailure;
+use crate::page::{Page, json_block, json_line};
+use crate::reading::{Line, rendered};
 use crate::state::State;
 
 /// Longest target shown in a list, in characters.
@@ -29,7 +31,7 @@ pub(crate) fn run(command: &ApprovalsCommand, env: &Environment) -> Result<u8, C
     let state = State::open(env)?;
     match command {
         ApprovalsCommand::List(args) => list(&state, args),
-        ApprovalsCommand::Show(args) => show(&state, args),
+        ApprovalsCommand::Show(args) => show(&state, args, env),
         ApprovalsCommand::Approve(args) => approve(&state, args),
         ApprovalsCommand::Deny(args) => deny(&state, args),
         ApprovalsCommand::Watch(args) => watch::run(&state, args, env),
@@ -50,7 +52,7 @@ fn list(state: &State, args: &ListArgs) -> Result<u8, CliFailure> {
     if args.json {
         let rows: Vec<_> =
             rows.iter().map(|(session, request)| with_session(session, request)).collect();
-        say(&format!("{:#}\n", json!({ "requests": rows })));
+        say(&json_block(&json!({ "requests": rows })));
         return Ok(0);
     }
     if rows.is_empty() {
@@ -82,33 +84,41 @@ fn with_session(session: &str, request: &RequestView) -> serde_json::Value {
     value
 }
 
-fn show(state: &State, args: &RequestArgs) -> Result<u8, CliFailure> {
-    let (task, request) = client::find(state, &args.id, args.session.as_deref())?;
+fn show(state: &State, args: &RequestArgs, env: &Environment) -> Result<u8, CliFailure> {
+    let (mut task, _) = client::find(state, &args.id, args.session.as_deref())?;
+    let request = task.request(&args.id)?;
     if args.json {
-        say(&format!("{:#}\n", with_session(&task.session, &request)));
-    } else {
-        for line in described(&task.session, &request) {
-            say(&format!("{line}\n"));
-        }
+        say(&json_block(&with_session(&task.session, &request)));
+        return Ok(0);
     }
+    let mut lines = described(&task.session, &request);
+    if request.state == "pending" {
+        let left = request.view.expires_in_s;
+        lines.push(format!("refused in {left} s unless answered").into());
+    }
+    let page = Page::new(env);
+    let rows = lines.iter().flat_map(|line| page.rows(line));
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&row);
+        text.push('\n');
+    }
+    say(&text);
     Ok(0)
 }
 
 /// A request as a person reads it, line by line, everything escaped.
-fn described(session: &str, request: &RequestView) -> Vec<String> {
+fn described(session: &str, request: &RequestView) -> Vec<Line> {
     let view = &request.view;
     let mut lines = vec![
-        format!("request   {} ({})", escape(&view.id), escape(&request.state)),
-        format!("session   {}", escape(session)),
-        format!("operation {} ({})", escape(&view.operation), escape(&view.rule)),
+        format!("request   {} ({})", escape(&view.id), escape(&request.state)).into(),
+        format!("session   {}", escape(session)).into(),
+        format!("operation {} ({})", escape(&view.operation), escape(&view.rule)).into(),
     ];
-    lines.extend(view.rendering.lines().map(|line| format!("  │ {}", escape(line))));
-    lines.push(format!("sha256    {}", escape(&view.digest)));
-    if request.state == "pending" {
-        lines.push(format!("refused in {} s unless answered", view.expires_in_s));
-    }
+    lines.extend(rendered(view));
+    lines.push(format!("sha256    {}", escape(&view.digest)).into());
     if let Some(reason) = &request.reason {
-        lines.push(format!("reason    {}", escape(reason)));
+        lines.push(format!("reason    {}", escape(reason)).into());
     }
     lines
 }
@@ -144,7 +154,7 @@ fn decided(session: &str, told: &Told, as_json: bool) -> Result<u8, CliFailure> 
     let Told::Decided { id, outcome, rule } = told else { return Err(client::unexpected()) };
     if as_json {
         let line = json!({"session": session, "id": id, "outcome": outcome, "rule": rule});
-        say(&format!("{line}\n"));
+        say(&json_line(&line));
         return Ok(0);
     }
     say(&format!("{} {}\n", escape(id), escape(outcome)));
@@ -166,7 +176,7 @@ fn rules(state: &State, args: &ListArgs) -> Result<u8, CliFailure> {
                 json!({"session": session, "id": rule.id, "covers": rule.covers, "left": rule.left, "expires_in_s": rule.expires_in_s})
             })
             .collect();
-        say(&format!("{:#}\n", json!({ "rules": rows })));
+        say(&json_block(&json!({ "rules": rows })));
         return Ok(0);
     }
     if rows.is_empty() {
@@ -202,7 +212,7 @@ fn revoke(state: &State, args: &RequestArgs) -> Result<u8, CliFailure> {
         }
         task.ask(&Ask::Revoke { rule: args.id.clone() })?;
         say(&if args.json {
-            format!("{}\n", json!({"session": session, "rule": args.id, "revoked": true}))
+            json_line(&json!({"session": session, "rule": args.id, "revoked": true}))
         } else {
             format!("{} revoked\n", escape(&args.id))
         });

@@ -15,6 +15,7 @@ use crate::environment::Environment;
 use crate::events::{EventLoop, Output};
 use crate::failure::CliFailure;
 use crate::interactive::{Interactive, RawTerminal};
+use crate::page::{json_line, print};
 use crate::prompt::Prompt;
 use crate::proxy::Proxy;
 use crate::run::exit_code;
@@ -37,9 +38,10 @@ pub(crate) fn attach(args: &SessionName, env: &Environment) -> Result<u8, CliFai
         .map_err(|error| CliFailure::unavailable(format!("the terminal: {error}")))?;
     let facts = terminal.as_mut().map(|terminal| terminal.facts(env.asks_terminal()));
     let lost = |error: std::io::Error| CliFailure::unavailable(format!("the task: {error}"));
-    send(&mut stream, &ToProxy::Attach { terminal: facts }).map_err(lost)?;
+    // A task that refuses this very process says so before it reads: its answer counts, whatever became of ours.
+    let written = send(&mut stream, &ToProxy::Attach { terminal: facts });
     let mut proxy = Proxy::attached(stream);
-    let first = proxy.read_line().map_err(lost)?;
+    let first = proxy.read_line().map_err(|error| lost(written.err().unwrap_or(error)))?;
     let screen = Screen::new(Verbosity::Normal, env);
     let message = match serde_json::from_slice(&first) {
         Ok(FromProxy::Failed(failure)) => return Err(CliFailure::from(failure)),
@@ -75,19 +77,24 @@ pub(crate) fn stop(args: &SessionArgs, env: &Environment) -> Result<u8, CliFailu
     };
     let failed = |error: std::io::Error| CliFailure::unavailable(format!("session {id}: {error}"));
     stream.set_read_timeout(Some(STOP_PATIENCE)).map_err(failed)?;
-    send(&mut stream, &ToProxy::Interrupt).map_err(failed)?;
+    // As above.
+    let written = send(&mut stream, &ToProxy::Interrupt);
     let mut rest = Vec::new();
-    // It closes its end when the task is over.
-    stream.read_to_end(&mut rest).map_err(failed)?;
+    // It closes its end when the task is over, and says something only when it does not do as it is told.
+    let read = stream.take(LINE_BYTES_MAX).read_to_end(&mut rest);
+    if let Ok(FromProxy::Failed(failure)) = serde_json::from_slice(&rest) {
+        return Err(CliFailure::from(failure));
+    }
+    written.and(read).map_err(failed)?;
     let text = if args.json {
-        format!("{}\n", serde_json::json!({"session": id, "status": "stopped"}))
+        json_line(&serde_json::json!({"session": id, "status": "stopped"}))
     } else {
         format!(
             "{id} stopped; its changes wait: nucleus review {id}, nucleus apply {id} or nucleus discard {id}\n"
         )
     };
     // A reader that closed the pipe has seen enough.
-    let _gone = std::io::stdout().lock().write_all(text.as_bytes());
+    let _gone = print(&text);
     Ok(0)
 }
 
@@ -114,7 +121,7 @@ pub(crate) fn leave_behind(
                     ));
                 } else {
                     // A reader that closed the pipe has seen enough.
-                    let _gone = std::io::stdout().lock().write_all(&line);
+                    let _gone = print(&json_line(&FromProxy::Started(started)));
                 }
                 return Ok(None);
             }

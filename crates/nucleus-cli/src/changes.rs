@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::ChangesArgs;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::{Page, print};
+use crate::page::{Page, json_block, json_line, print};
 use crate::ps;
 use crate::screen::style::Tone;
 use crate::sessions::{failed, pick};
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ChangesArgs, env: &Environment) -> Result<u8, CliFailur
     if args.follow && args.json {
         let session = Session::open(&state.dir, session.id()).map_err(|error| failed(&error))?;
         let ended = json!({"type": "ended", "session": session.id(), "status": ps::word(&session).to_string()});
-        print(&format!("{ended}\n"));
+        print(&json_line(&ended));
     }
     Ok(0)
 }
@@ -103,7 +103,7 @@ fn once(page: Page, session: &Session, now: &BTreeMap<String, Shown>, as_json: b
     if as_json {
         let changes: Vec<Value> = now.iter().map(|(path, shown)| object(path, shown)).collect();
         let value = json!({"session": session.id(), "status": ps::word(session).to_string(), "changes": changes});
-        return print(&format!("{value:#}\n"));
+        return print(&json_block(&value));
     }
     if now.is_empty() {
         return print(&format!("{}: no changes\n", session.id()));
@@ -132,7 +132,7 @@ fn follow(
             members.insert("type".to_owned(), json!(kind));
             members.insert("session".to_owned(), json!(session.id()));
         }
-        format!("{value}\n")
+        json_line(&value)
     };
     let new = new.map(|(path, shown)| tagged("changed", object(path, shown)));
     let gone = gone.map(|path| tagged("as_before", json!({"path": path})));

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::args::ConfigCommand;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::{Page, print};
+use crate::page::{Page, json_block, print};
 use crate::screen::style::Tone;
 use crate::state::State;
 use crate::{gc, settings};
@@ -46,7 +46,7 @@ fn show(state: &State, env: &Environment, as_json: bool) -> Result<u8, CliFailur
             .iter()
             .map(|s| json!({"key": s.key, "value": s.value, "origin": s.origin}))
             .collect();
-        print(&format!("{:#}\n", json!({"settings": list, "forbidden": forbidden(&admin)})));
+        print(&json_block(&json!({"settings": list, "forbidden": forbidden(&admin)})));
         return Ok(0);
     }
     let page = Page::new(env);
@@ -159,7 +159,7 @@ fn path(state: &State, as_json: bool) {
             .iter()
             .map(|(whose, path)| json!({"whose": whose, "path": path, "exists": path.exists()}))
             .collect();
-        print(&format!("{:#}\n", json!({"files": rows, "state": state.dir})));
+        print(&json_block(&json!({"files": rows, "state": state.dir})));
         return;
     }
     for (whose, path) in files(state) {
@@ -202,7 +202,7 @@ fn check(state: &State, env: &Environment, as_json: bool) -> Result<u8, CliFailu
         }
     }
     if as_json {
-        print(&format!("{:#}\n", json!({ "files": rows })));
+        print(&json_block(&json!({ "files": rows })));
     }
     Ok(code)
 }

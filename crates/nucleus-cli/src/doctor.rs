@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::args::DoctorArgs;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::{Page, print};
+use crate::page::{Page, json_block, print};
 use crate::proxy;
 use crate::screen::style::Tone;
 use crate::state::State;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &DoctorArgs, env: &Environment) -> Result<u8, CliFailure
     let code = if broken { FailureClass::Isolation.exit_code() } else { 0 };
     if args.json {
         let list: Vec<_> = checks.iter().map(Check::as_json).collect();
-        print(&format!("{:#}\n", json!({"works": !broken, "checks": list})));
+        print(&json_block(&json!({"works": !broken, "checks": list})));
         return Ok(code);
     }
     let page = Page::new(env);

@@ -11,8 +11,10 @@ use nucleus_wire::hex;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::failure::CliFailure;
+use crate::page::{json_line, print};
 use crate::prompt::{Answer, Prompt, parse_answer};
 use crate::proxy::Proxy;
+use crate::reading::Reading;
 use crate::screen::Screen;
 
 /// How often the screen says what still runs.
@@ -21,6 +23,9 @@ const TICK: Duration = Duration::from_secs(1);
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// What a line of the feed counts for.
 const FEED_BYTES: usize = 512;
+
+/// The line that leaves a task running.
+const DETACH: &str = "detach";
 
 /// Something happened.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ pub(crate) struct EventLoop {
     output: Output,
     prompt: Option<Prompt>,
     pending: VecDeque<ApprovalView>,
-    asked: Option<String>,
+    asked: Option<Asked>,
     kept: Kept,
     interrupts: u32,
     /// The payload's own connection: closing it ends the task in order.
@@ -59,6 +64,13 @@ pub(crate) struct EventLoop {
     stays: bool,
     sender: Sender<Event>,
     events: Receiver<Event>,
+}
+
+/// The question that is on screen.
+#[derive(Debug)]
+struct Asked {
+    id: String,
+    reading: Reading,
 }
 
 /// What came while a question was on screen.
@@ -148,7 +160,7 @@ impl EventLoop {
             return end;
         }
         if let Output::Screen(screen) = &mut self.output {
-            screen.say("  attached: type `detach` to leave it running, Ctrl-C ends it");
+            screen.say(&format!("  attached: type `{DETACH}` to leave it running, Ctrl-C ends it"));
         }
         self.follow()
     }
@@ -228,7 +240,7 @@ impl EventLoop {
                     screen.settled(&id, operation, &outcome);
                 }
                 self.pending.retain(|view| view.id != id);
-                if self.asked.as_deref() == Some(id.as_str()) {
+                if self.asked.as_ref().is_some_and(|asked| asked.id == id) {
                     self.asked = None;
                     self.release();
                 }
@@ -296,33 +308,42 @@ impl EventLoop {
             return;
         }
         let Some(view) = self.pending.front() else { return };
-        if let Some(prompt) = &self.prompt {
-            // Before the question is shown: nobody can have typed an id that was not seen, and a quick answer counts.
-            prompt.flush_type_ahead();
-            self.asked = Some(view.id.clone());
-        }
-        if let Output::Screen(screen) = &mut self.output {
-            screen.approval(view, self.prompt.is_some());
+        let Output::Screen(screen) = &mut self.output else { return };
+        let Some(prompt) = &self.prompt else { return screen.asked_elsewhere(view) };
+        // Before the question is shown: nobody can have typed an id that was not seen, and a quick answer counts.
+        prompt.flush_type_ahead();
+        self.asked = Some(Asked { id: view.id.clone(), reading: screen.ask(view) });
+        if self.stays {
+            screen.say(&format!("  (`{DETACH}` leaves the task running and this question open)"));
         }
     }
 
     fn typed(&mut self, line: &str) {
-        let Some(id) = self.asked.clone() else {
-            if self.stays && line.trim() == "detach" {
-                let _gone = self.proxy.send(&ToProxy::Detach);
-            }
+        // Also while a question is open: it waits for whoever attaches next. No id is this word.
+        if self.stays && line.trim() == DETACH {
+            let _gone = self.proxy.send(&ToProxy::Detach);
+            return;
+        }
+        let (Some(Asked { id, reading }), Output::Screen(screen)) =
+            (&mut self.asked, &mut self.output)
+        else {
             return;
         };
-        let decision = match parse_answer(&id, line) {
-            Answer::Approve => ToProxy::Decide { id, approve: true, reason: None },
-            Answer::Refuse(reason) => ToProxy::Decide { id, approve: false, reason },
-            Answer::Unclear => {
-                if let Output::Screen(screen) = &mut self.output {
-                    screen.say(&format!("  type {id} to approve, or `no` to refuse"));
-                }
-                return;
+        let (approve, reason) = match parse_answer(id, line) {
+            Answer::Unclear if line.trim().is_empty() && reading.below() > 0 => {
+                return screen.part(id, reading);
             }
+            Answer::Approve if !reading.is_read() => {
+                return screen.say("  read all of it first: return shows the next part");
+            }
+            Answer::Unclear => {
+                let detach = if self.stays { ", `detach` to leave it open" } else { "" };
+                return screen.say(&format!("  type {id} to approve, or `no` to refuse{detach}"));
+            }
+            Answer::Approve => (true, None),
+            Answer::Refuse(reason) => (false, reason),
         };
+        let decision = ToProxy::Decide { id: id.clone(), approve, reason };
         self.asked = None;
         self.release();
         // If the proxy is gone, its closed end is the next event and ends the loop.
@@ -352,9 +373,7 @@ impl EventLoop {
     }
 
     fn print_json(&mut self, message: &FromProxy) {
-        use std::io::Write;
-        let Ok(line) = serde_json::to_string(message) else { return };
-        if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        if !print(&json_line(message)) {
             self.nobody_reads();
         }
     }

@@ -2,6 +2,8 @@
 
 use nucleus_wire::control::{Failure, FailureClass, FromProxy};
 
+use crate::page::json_line;
+
 /// A failure with what to do about it.
 #[derive(Debug)]
 pub(crate) struct CliFailure {
@@ -79,7 +81,7 @@ impl CliFailure {
     pub(crate) fn as_json(&self) -> Option<String> {
         let failure =
             Failure { class: self.class, message: self.message.clone(), hint: self.hint.clone() };
-        (!self.told).then(|| serde_json::to_string(&FromProxy::Failed(failure)).ok()).flatten()
+        (!self.told).then(|| json_line(&FromProxy::Failed(failure)))
     }
 
     /// What happened.

@@ -14,7 +14,7 @@ use crate::amount::{self, now_ms};
 use crate::args::GcArgs;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::{Page, print};
+use crate::page::{Page, json_block, print};
 use crate::screen::style::Tone;
 use crate::sessions::failed;
 use crate::settings;
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &GcArgs, env: &Environment) -> Result<u8, CliFailure> {
             .collect();
         let value = json!({"dry_run": args.dry_run, "removed": removed, "not_removed": failed, "freed_bytes": freed,
                            "left_bytes": left, "max_bytes": rule.max_bytes, "unapplied_sessions": unapplied});
-        print(&format!("{value:#}\n"));
+        print(&json_block(&value));
         return Ok(0);
     }
     let page = Page::new(env);

@@ -8,16 +8,17 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use nucleus_sys::process;
 use nucleus_wire::control::{
     ApprovalView, FeedEvent, FeedStatus, FromProxy, Started, Summary, ToProxy,
 };
 use nucleus_wire::hex;
 use nucleus_wire::terminal::{Filter, Modes, Piece};
-use rustix::process::Signal;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 
 use crate::failure::CliFailure;
 use crate::proxy::Proxy;
+use crate::reading::Line;
 use crate::screen::Screen;
 use keys::Typed;
 pub(crate) use raw::RawTerminal;
@@ -36,7 +37,7 @@ const CALL_USER: &str = "\x07\x1b]2;nucleus: an approval waits, press Ctrl-]\x1b
 #[derive(Debug)]
 enum Event {
     Proxy(Option<Result<Box<FromProxy>, String>>),
-    Typed(Vec<u8>),
+    Typed(Vec<Typed>),
     Signal(i32),
 }
 
@@ -94,7 +95,7 @@ impl Interactive {
         let listen = || -> std::io::Result<()> {
             proxy
                 .listen(sender.clone(), |item| Event::Proxy(item.map(|line| line.map(Box::new))))?;
-            let signals = [SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT];
+            let signals = [SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT, SIGTSTP];
             let mut signals = signal_hook::iterator::Signals::new(signals)?;
             let on_signal = sender.clone();
             std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -159,8 +160,8 @@ impl Interactive {
                     self.signal(signal);
                     None
                 }
-                Event::Typed(bytes) => {
-                    self.typed(&bytes);
+                Event::Typed(pieces) => {
+                    self.typed(pieces);
                     None
                 }
                 Event::Proxy(Some(Ok(message))) => self.message(*message),
@@ -234,8 +235,10 @@ impl Interactive {
         self.screen
             .say("  Ctrl-] calls up Nucleus itself: approvals, what was refused, detach, stop");
         self.uncover();
+        // It may have changed while the envelope was made.
+        self.resized();
         let sender = self.sender.clone();
-        let heard = self.terminal.listen(move |bytes| sender.send(Event::Typed(bytes)).is_ok());
+        let heard = self.terminal.listen(move |pieces| sender.send(Event::Typed(pieces)).is_ok());
         if let Err(error) = heard {
             self.afterwards.push(format!("nothing could be typed: {error}"));
             self.interrupt();
@@ -280,8 +283,8 @@ impl Interactive {
         }
     }
 
-    fn typed(&mut self, bytes: &[u8]) {
-        for piece in keys::split(bytes) {
+    fn typed(&mut self, pieces: Vec<Typed>) {
+        for piece in pieces {
             match (piece, &mut self.cover) {
                 (Typed::Agent(bytes), Cover::None) => {
                     // If the proxy is gone, its closed end is the next event and ends the loop.
@@ -292,12 +295,10 @@ impl Interactive {
                     // What follows in the same breath was not typed at this screen.
                     return;
                 }
-                (Typed::Suspend, Cover::None) => return self.suspend(),
+                (Typed::Suspend, Cover::None) => return self.suspend(true),
                 (Typed::Takeover, Cover::Takeover(_)) => return self.back(),
                 (Typed::Agent(bytes), Cover::Takeover(held)) => {
-                    let body = body(&self.screen, self.pending.front());
-                    let pages = takeover::pages(&body, self.terminal.size());
-                    let wish = held.screen.typed(&bytes, pages);
+                    let wish = held.screen.typed(&bytes);
                     self.wish(wish);
                 }
                 (_, Cover::Away { .. } | Cover::Takeover(_)) => {}
@@ -345,7 +346,6 @@ impl Interactive {
     fn redraw(&mut self) {
         let Cover::Takeover(held) = &mut self.cover else { return };
         let request = self.pending.front();
-        held.screen.turn_to(request);
         let waiting = match self.pending.len() {
             0 => "nothing waits for you".to_owned(),
             1 => "one approval waits".to_owned(),
@@ -357,9 +357,10 @@ impl Interactive {
             nucleus_wire::display::escape_short(&self.policy, 40)
         );
         let size = self.terminal.size();
-        let recent: Vec<String> =
-            self.recent.iter().map(|event| self.screen.feed_text(event)).collect();
-        let drawn = held.screen.draw(&head, &body(&self.screen, request), &recent, size);
+        let recent: Vec<Line> =
+            self.recent.iter().map(|event| self.screen.feed_text(event).into()).collect();
+        held.screen.turn_to(request, |view| self.screen.question(view), usize::from(size.1));
+        let drawn = held.screen.draw(&head, &recent, size, self.screen.style());
         let _gone = self.terminal.show(&drawn);
     }
 
@@ -380,12 +381,13 @@ impl Interactive {
         }
     }
 
-    fn suspend(&mut self) {
+    /// Gives the terminal back and stops: all of the job, as the terminal itself would for Ctrl-Z, or this process, as
+    /// somebody told it to.
+    fn suspend(&mut self, whole_job: bool) {
         let _gone = self.proxy.send(&ToProxy::Watch { on: false });
         self.terminal.leave(&self.filter.modes().leave());
         self.cover = Cover::Away { since: Instant::now(), suspended: true };
-        // All of the job, as the terminal itself would.
-        let _alone = rustix::process::kill_current_process_group(Signal::TSTP);
+        let _goes_on = process::stop(whole_job);
     }
 
     fn resume(&mut self) {
@@ -414,6 +416,18 @@ impl Interactive {
                 self.resized();
                 self.redraw();
             }
+            SIGTSTP => match &self.cover {
+                Cover::Away { suspended: true, .. } => {}
+                // The terminal is in order.
+                Cover::Away { .. } => {
+                    let _goes_on = process::stop(false);
+                }
+                Cover::None => self.suspend(false),
+                Cover::Takeover(_) => {
+                    self.back();
+                    self.suspend(false);
+                }
+            },
             SIGCONT => match &self.cover {
                 Cover::Away { suspended: false, .. } => {}
                 Cover::Takeover(_) => {
@@ -459,9 +473,4 @@ impl Interactive {
         let failure = self.proxy.lost(why, self.interrupts > 1);
         if self.stays { failure.hint("nucleus ps lists what still runs") } else { failure }
     }
-}
-
-/// The request in lines, as the prompt of `nucleus run` shows it.
-fn body(screen: &Screen, request: Option<&ApprovalView>) -> Vec<String> {
-    request.map(|view| screen.approval_text(view)).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use crate::amount;
 use crate::args::{LoginArgs, LogoutArgs};
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::print;
+use crate::page::{json_block, print};
 use crate::run::read_limited;
 use crate::state::State;
 
@@ -113,7 +113,7 @@ fn status(state: &State, as_json: bool) -> Result<u8, CliFailure> {
                 json!({"subscription": subscription.name(), "provider": subscription.provider(), "status": word})
             })
             .collect();
-        print(&format!("{:#}\n", json!({"logins": rows})));
+        print(&json_block(&json!({"logins": rows})));
     } else {
         for (subscription, word) in rows {
             print(&format!("{:<8} {word}\n", subscription.name()));

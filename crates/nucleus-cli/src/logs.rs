@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::args::LogsArgs;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::{Page, print};
+use crate::page::{Page, json_line, print};
 use crate::screen::style::Tone;
 use crate::sessions::pick;
 use crate::state::State;
@@ -89,7 +89,7 @@ fn show(
 fn object(entry: &Entry) -> String {
     let (sequence, timestamp) = (entry.sequence, &entry.timestamp);
     let value = json!({"sequence": sequence, "timestamp": timestamp, "event": entry.members()});
-    format!("{value}\n")
+    json_line(&value)
 }
 
 /// One entry in one line: when, what came of it, what it was, and why.
@@ -101,8 +101,10 @@ fn line(page: Page, entry: &Entry) -> String {
         (_, "deny", _) => ("✗", Tone::Bad),
         (_, "needs_approval", _) => ("?", Tone::Ask),
         ("intent", ..) => ("→", Tone::Dim),
-        ("outcome", _, Some("error")) => ("!", Tone::Bad),
-        ("outcome", ..) => ("✓", Tone::Good),
+        ("outcome", _, Some("success")) => ("✓", Tone::Good),
+        ("outcome", _, Some("denied")) => ("✗", Tone::Bad),
+        ("outcome", _, Some("stopped")) => ("■", Tone::Ask),
+        ("outcome", ..) => ("!", Tone::Bad),
         _ => ("·", Tone::Dim),
     };
     let what = text("tool").or_else(|| text("type")).unwrap_or("?");
@@ -115,7 +117,7 @@ fn line(page: Page, entry: &Entry) -> String {
     facts.extend(
         number(&members, "cost_micro_usd")
             .filter(|micro| *micro > 0)
-            .map(crate::screen::style::dollars),
+            .map(nucleus_report::amount::dollars),
     );
     let time: String = escape(&entry.timestamp).chars().skip(11).take(12).collect();
     let line = format!(

@@ -25,6 +25,7 @@ mod prompt;
 mod provider;
 mod proxy;
 mod ps;
+mod reading;
 mod record;
 mod replay;
 mod report;
@@ -55,6 +56,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let wrong_use = error.use_stderr();
+            if wrong_use && asks_for_json() {
+                let failure = CliFailure::usage(error.to_string().trim());
+                let _gone = page::print(&failure.as_json().unwrap_or_default());
+            }
             // Nobody reads: there is nothing to say and the code still tells.
             let _gone = error.print();
             return if wrong_use { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
@@ -66,13 +71,18 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if json && let Some(line) = failure.as_json() {
-                let _gone = writeln!(std::io::stdout(), "{line}");
+                let _gone = page::print(&line);
             }
             // As above: a closed standard error changes nothing about the code.
             let _gone = write!(std::io::stderr(), "{}", failure.render());
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Whether a command line that cannot be understood asks for JSON all the same.
+fn asks_for_json() -> bool {
+    std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json")
 }
 
 fn dispatch(command: Command, env: &Environment) -> Result<u8, CliFailure> {

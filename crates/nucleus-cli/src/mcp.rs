@@ -42,7 +42,7 @@ fn serve(serve: &McpServeArgs, env: &Environment) -> Result<u8, CliFailure> {
         protected: state.protected(),
         workspace: run::workspace(args.workspace.as_deref())?,
         within: String::new(),
-        payload: Payload::Client,
+        payload: Payload::Client { permission_prompt: args.permission_prompt },
         policy,
         ceilings: admin_text.into_iter().collect(),
         allow_local_driver: run::allow_local(args.allow_local_driver, &config, &admin, &state)?,

@@ -2,13 +2,19 @@
 
 use std::io::{IsTerminal, Write};
 
+use nucleus_wire::display::escape_json;
+use serde::Serialize;
+
 use crate::environment::Environment;
+use crate::reading::Line;
 use crate::screen::style::{Style, Tone};
 
 /// Standard output, with colours where they are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page {
     style: Style,
+    /// Of the terminal, when it is one.
+    columns: Option<usize>,
 }
 
 impl Page {
@@ -19,7 +25,7 @@ impl Page {
             .ok()
             .map(|size| usize::from(size.ws_col))
             .filter(|n| *n > 0 && terminal);
-        Self { style: Style::new(env.colours(terminal), columns) }
+        Self { style: Style::new(env.colours(terminal), columns), columns }
     }
 
     /// `text` in a colour, where colours are wanted.
@@ -36,6 +42,14 @@ impl Page {
     /// Columns of the terminal, when lines are to be cut to it.
     pub(crate) fn width(self) -> Option<usize> {
         self.style.cuts().then(|| self.style.columns())
+    }
+
+    /// A line that is long: in rows on a terminal, whole elsewhere.
+    pub(crate) fn rows(self, line: &Line) -> Vec<String> {
+        match self.columns {
+            Some(columns) => line.rows(columns).iter().map(|row| row.paint(self.style)).collect(),
+            None => vec![line.paint(self.style)],
+        }
     }
 
     /// A unified diff, escaped already, with its lines coloured.
@@ -55,6 +69,22 @@ impl Page {
         }
         out
     }
+}
+
+/// A value as a line of JSON, as every program that reads `--json` gets it: nothing in it acts on a terminal or deceives
+/// who looks at it there.
+pub(crate) fn json_line(value: &impl Serialize) -> String {
+    json(serde_json::to_string(value))
+}
+
+/// As [`json_line`], on lines of its own for every member.
+pub(crate) fn json_block(value: &impl Serialize) -> String {
+    json(serde_json::to_string_pretty(value))
+}
+
+fn json(text: serde_json::Result<String>) -> String {
+    // What is printed has texts for names of members, and such a value is always JSON.
+    text.map(|text| format!("{}\n", escape_json(&text))).unwrap_or_default()
 }
 
 /// Prints; false when nobody reads any more.

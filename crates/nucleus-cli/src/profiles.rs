@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::args::ProfilesArgs;
 use crate::failure::CliFailure;
+use crate::page::json_block;
 
 /// Lists the profiles.
 pub(crate) fn run(args: &ProfilesArgs) -> Result<u8, CliFailure> {
@@ -51,5 +52,5 @@ fn as_json() -> String {
             })
         })
         .collect();
-    format!("{:#}\n", json!(profiles))
+    json_block(&json!(profiles))
 }

@@ -9,7 +9,7 @@ use crate::amount;
 use crate::args::PsArgs;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::{Page, print};
+use crate::page::{Page, json_block, print};
 use crate::screen::style::Tone;
 use crate::sessions::failed;
 use crate::state::State;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &PsArgs, env: &Environment) -> Result<u8, CliFailure> {
                        "log": session.log_path()})
             })
             .collect();
-        print(&format!("{:#}\n", json!({"sessions": rows, "damaged": damaged})));
+        print(&json_block(&json!({"sessions": rows, "damaged": damaged})));
         return Ok(0);
     }
     if args.quiet {

@@ -9,6 +9,7 @@ use nucleus_wire::display::{escape, escape_short};
 use crate::args::{Only, ReplayArgs};
 use crate::environment::Environment;
 use crate::failure::CliFailure;
+use crate::page::json_block;
 use crate::record::Recorded;
 use crate::screen::style::{Style, Tone};
 
@@ -25,9 +26,7 @@ pub(crate) fn run(args: &ReplayArgs, env: &Environment) -> Result<u8, CliFailure
     }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let shown = if args.json {
-        let text = serde_json::to_string_pretty(&recorded.record)
-            .map_err(|error| CliFailure::internal(format!("the record is no JSON: {error}")))?;
-        writeln!(out, "{text}")
+        out.write_all(json_block(&recorded.record).as_bytes())
     } else {
         let style = Style::new(env.colours(std::io::stdout().is_terminal()), None);
         let text = text(style, &recorded.record, !args.only.is_empty());
@@ -45,6 +44,8 @@ impl Only {
             Self::Approved => Verdict::Approved,
             Self::Denied => Verdict::Denied,
             Self::Failed => Verdict::Failed,
+            Self::Stopped => Verdict::Stopped,
+            Self::Malformed => Verdict::Malformed,
             Self::Waiting => Verdict::Waiting,
             Self::Unfinished => Verdict::Unfinished,
         }
@@ -115,24 +116,27 @@ fn head(lines: &mut Vec<String>, style: Style, record: &Record) {
         lines.push(format!("  scope     {}", style.paint(Tone::Ask, &escape(scope))));
     }
     if let (Some(started), Some(ended)) = (&record.started, &record.ended) {
-        lines.push(format!("  from      {started} to {ended}"));
+        let to = if record.reaches_end() { "to" } else { "and proved to" };
+        lines.push(format!("  from      {started} {to} {ended}"));
     }
     lines.push(String::new());
 }
 
 /// Time, sign, operation, target, then whatever there is to say of it.
 fn line(style: Style, step: &Step) -> String {
+    // What stands behind a fault is what the file says, not what happened.
     let tone = match step.verdict {
+        _ if !step.proved => Tone::Dim,
         Verdict::Allowed | Verdict::Approved => Tone::Good,
-        Verdict::Denied => Tone::Bad,
-        Verdict::Failed | Verdict::Waiting | Verdict::Unfinished => Tone::Ask,
+        Verdict::Denied | Verdict::Malformed => Tone::Bad,
+        Verdict::Failed | Verdict::Stopped | Verdict::Waiting | Verdict::Unfinished => Tone::Ask,
         Verdict::Noted => Tone::Dim,
     };
     let time = step.time.get(11..23).unwrap_or(&step.time);
     let mut text = format!(
         "{} {} {:<8}",
         style.paint(Tone::Dim, &escape(time)),
-        style.paint(tone, step.verdict.sign()),
+        style.paint(tone, if step.proved { step.verdict.sign() } else { "?" }),
         escape(&step.operation)
     );
     let mut say = |part: &str| {
@@ -158,8 +162,13 @@ fn verdict(style: Style, tone: Tone, step: &Step) -> String {
     let rule = escape(step.rule.as_deref().unwrap_or_default());
     let layer = step.layer.as_deref().map(escape);
     let words = match (step.verdict, layer) {
-        (Verdict::Denied, Some(layer)) => format!("refused by {layer}: {rule}"),
-        (Verdict::Denied, None) => format!("refused: {rule}"),
+        (Verdict::Noted, _) if !step.proved => "not proved".to_owned(),
+        (verdict, _) if !step.proved => format!("not proved: {}", verdict.word()),
+        (Verdict::Denied | Verdict::Malformed, Some(layer)) => {
+            format!("refused by {layer}: {rule}")
+        }
+        (Verdict::Denied | Verdict::Malformed, None) => format!("refused: {rule}"),
+        (Verdict::Stopped, _) => format!("ended on purpose: {rule}"),
         (Verdict::Failed, _) => format!("failed: {rule}"),
         (Verdict::Waiting, _) => format!("a person was asked: {rule}"),
         (Verdict::Unfinished, _) => "no outcome is recorded".to_owned(),
@@ -179,14 +188,16 @@ fn foot(lines: &mut Vec<String>, record: &Record, filtered: bool) {
         .map(|(verdict, times)| format!("{} {}", count(*times), verdict.word()))
         .collect();
     if record.totals.suppressed > 0 {
-        counted.push(format!("{} more refused in a flood", count(record.totals.suppressed)));
+        counted.push(format!("{} of them in a flood", count(record.totals.suppressed)));
     }
     if filtered {
         counted.push("(not all of them shown)".to_owned());
     }
-    let ending = record.ending.as_deref().unwrap_or("no end recorded").replace('_', " ");
-    let took = record.duration_us.map(|us| format!(" after {}", duration(us / 1_000)));
-    lines.push(format!("{}{}", escape(&ending), took.unwrap_or_default()));
+    if record.totals.verdicts.is_empty() {
+        counted.push(if record.reaches_end() { "none" } else { "none proved" }.to_owned());
+    }
+    let ending = format!("{} {}", escape(&record.ending_words()), record.duration_words());
+    lines.push(ending.trim_end().to_owned());
     lines.push(format!("  calls     {}", counted.join(", ")));
     let totals = &record.totals;
     lines.push(format!(

@@ -9,14 +9,23 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nucleus_report::amount::duration;
 use nucleus_wire::control::{ApprovalView, FeedEvent, FeedStatus, Started, Summary};
 use nucleus_wire::display::{escape, escape_block};
 
 use crate::environment::Environment;
-use style::{Style, Tone, cut, duration};
+use crate::reading::{Line, Reading, rendered};
+use style::{Style, Tone, cut};
 
 /// A call that runs longer than this is shown as running, on a terminal.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
+
+/// Size of a terminal that does not tell its own.
+const SIZE: (usize, usize) = (24, 80);
+/// Rows beside a question: what was there before, what can be typed, and the line itself.
+const OTHER_ROWS: usize = 4;
+/// Rows of a question shown at once in the smallest terminal: it scrolls, so nothing is lost.
+const ROWS_MIN: usize = 10;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,37 +149,68 @@ impl Screen {
         self.progress_open = true;
     }
 
-    /// The question itself; the answer is read by the prompt.
-    pub(crate) fn approval(&mut self, view: &ApprovalView, answerable: bool) {
-        let style = self.style;
+    /// A question to be answered here, as far as it fits on the screen; [`Screen::part`] shows the rest.
+    pub(crate) fn ask(&mut self, view: &ApprovalView) -> Reading {
+        let (_, columns) = self.size();
+        let mut reading = Reading::new(&self.question(view), columns, view.complete);
         self.line("");
-        self.line(&format!(
-            "{} {} needs approval ({}), refused in {} s",
-            style.paint(Tone::Ask, "?"),
-            style.paint(Tone::Bold, &escape(&view.operation)),
-            escape(&view.rule),
-            view.expires_in_s
-        ));
-        for line in rendering(view) {
-            self.line(&line);
-        }
-        if answerable {
-            let id = style.paint(Tone::Bold, &view.id);
-            self.line(&format!(
-                "  type {id} to approve once, or `no` (with a reason, if you like) to refuse:"
-            ));
-        } else {
-            let id = &view.id;
-            self.line(&format!("  answer elsewhere: nucleus approvals approve {id}, or deny {id}"));
-        }
+        self.line(&format!("  refused in {} s unless answered", view.expires_in_s));
+        self.part(&view.id, &mut reading);
+        reading
     }
 
-    /// The question in plain lines, without what is coloured.
-    pub(crate) fn approval_text(&self, view: &ApprovalView) -> Vec<String> {
-        let mut lines =
-            vec![format!("? {} needs approval ({})", escape(&view.operation), escape(&view.rule))];
-        lines.extend(rendering(view));
+    /// The next part of a question.
+    pub(crate) fn part(&mut self, id: &str, reading: &mut Reading) {
+        reading.forward();
+        let room = self.size().0.saturating_sub(OTHER_ROWS).max(ROWS_MIN);
+        for row in reading.show(room, self.style) {
+            self.line(&row);
+        }
+        let id = self.style.paint(Tone::Bold, id);
+        self.line(&match reading.below() {
+            0 => format!(
+                "  type {id} to approve once, or `no` (with a reason, if you like) to refuse:"
+            ),
+            below => format!(
+                "  {below} lines more: return shows the next, `nucleus approvals show {id}` all; `no` refuses:"
+            ),
+        });
+    }
+
+    /// A question that is answered elsewhere.
+    pub(crate) fn asked_elsewhere(&mut self, view: &ApprovalView) {
+        let view = view.clone().shortened();
+        self.line("");
+        for line in self.question(&view) {
+            self.line(&line.paint(self.style));
+        }
+        let (id, left) = (&view.id, view.expires_in_s);
+        self.line(&format!(
+            "  answer elsewhere within {left} s: nucleus approvals approve {id}, or deny {id}"
+        ));
+    }
+
+    /// The question in lines.
+    pub(crate) fn question(&self, view: &ApprovalView) -> Vec<Line> {
+        let title =
+            format!("? {} needs approval ({})", escape(&view.operation), escape(&view.rule));
+        let mut lines = vec![Line::in_tone(Tone::Ask, title)];
+        lines.extend(rendered(view));
+        let digest: String = view.digest.chars().take(16).collect();
+        lines.push(format!("  arguments sha256 {digest}…").into());
         lines
+    }
+
+    /// How lines are dressed.
+    pub(crate) fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Rows and columns of the terminal.
+    fn size(&self) -> (usize, usize) {
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+        size.filter(|size| size.ws_row > 0 && size.ws_col > 0)
+            .map_or(SIZE, |size| (usize::from(size.ws_row), usize::from(size.ws_col)))
     }
 
     /// A line of the feed, without colour.
@@ -251,13 +291,4 @@ impl Screen {
             let _gone = write!(err, "\r\x1b[K");
         }
     }
-}
-
-/// What would be done, as the enforcement side rendered it.
-fn rendering(view: &ApprovalView) -> Vec<String> {
-    let mut lines: Vec<String> =
-        view.rendering.lines().map(|line| format!("  │ {}", escape(line))).collect();
-    let digest: String = view.digest.chars().take(16).collect();
-    lines.push(format!("  arguments sha256 {digest}…"));
-    lines
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::args::{ReviewArgs, SessionArgs};
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::print;
+use crate::page::{json_block, json_line, print};
 use crate::state::State;
 
 /// `nucleus apply`.
@@ -54,7 +54,7 @@ pub(crate) fn discard(args: &SessionArgs, env: &Environment) -> Result<u8, CliFa
     workspace::discard(&mut session, &lock).map_err(|error| failed(&error))?;
     let id = session.id().to_owned();
     print(&if args.json {
-        format!("{}\n", json!({"session": id, "status": "discarded"}))
+        json_line(&json!({"session": id, "status": "discarded"}))
     } else {
         format!("{id} discarded\n")
     });
@@ -93,7 +93,7 @@ fn list(env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
             .iter()
             .map(|(id, status, workspace, task)| json!({"session": id, "status": status, "workspace": workspace, "task": task}))
             .collect();
-        print(&format!("{:#}\n", json!({ "sessions": rows })));
+        print(&json_block(&json!({ "sessions": rows })));
         return Ok(0);
     }
     if rows.is_empty() {
@@ -109,7 +109,12 @@ fn list(env: &Environment, as_json: bool) -> Result<u8, CliFailure> {
 fn open(args: &SessionArgs, env: &Environment) -> Result<(Session, Lock), CliFailure> {
     let state = State::open(env)?;
     let waits = |session: &Session| !session.status().is_settled();
-    let session = pick(&state, args.session.as_deref(), "is known", waits)?;
+    let session = pick(
+        &state,
+        args.session.as_deref(),
+        "waits for anything (nucleus ps --all lists them)",
+        waits,
+    )?;
     let lock = session.lock().map_err(|error| failed(&error))?;
     Ok((session, lock))
 }
@@ -174,7 +179,7 @@ fn show_items(session: &Session, items: &[ReviewItem], as_json: bool) -> Result<
                        "acceptable": item.refusal.is_none(), "files": item.files()})
             })
             .collect();
-        print(&format!("{:#}\n", json!({"session": session.id(), "items": list})));
+        print(&json_block(&json!({"session": session.id(), "items": list})));
         return Ok(0);
     }
     if items.is_empty() {
@@ -223,7 +228,7 @@ fn show_report(session: &Session, report: &ApplyReport, as_json: bool) {
         };
         let value = json!({"session": session.id(), "status": session.status().to_string(), "applied": list(&applied),
                            "held": list(&held), "conflicts": list(&conflicts)});
-        print(&format!("{value:#}\n"));
+        print(&json_block(&value));
         return;
     }
     for (title, rows) in [("changed", &applied), ("held", &held), ("in conflict", &conflicts)] {

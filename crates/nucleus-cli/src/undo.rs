@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::UndoArgs;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
-use crate::page::{Page, print};
+use crate::page::{Page, json_block, print};
 use crate::screen::style::Tone;
 use crate::sessions::{failed, pick};
 use crate::state::State;
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &UndoArgs, env: &Environment) -> Result<u8, CliFailure> 
             left.iter().map(|(path, why)| json!({"path": path, "reason": why})).collect();
         let value = json!({"session": id, "status": status.to_string(), "undone": undone, "left": left,
                            "finished_earlier": report.finished_earlier});
-        print(&format!("{value:#}\n"));
+        print(&json_block(&value));
         return Ok(0);
     }
     let page = Page::new(env);

@@ -304,6 +304,8 @@ impl ModelGate {
             }
             return Err(error.into());
         }
+        let key = held.as_ref().map(|held| held.key.as_ref());
+        let answered = self.adapter.answer_fields(&head.headers, key);
         let upstream = Arc::clone(&self.upstream);
         let body = relay::Relay {
             body,
@@ -315,7 +317,7 @@ impl ModelGate {
             stream: stream && answer::is_event_stream(&head.headers),
         }
         .start(async move { upstream.give_back(sender).await });
-        Ok(answer::passed(head.status, self.adapter.answer_fields(&head.headers), body))
+        Ok(answer::passed(head.status, answered, body))
     }
 
     /// Asks the ledger on a thread that may block. What it admitted is held by a booking from that moment.
@@ -424,6 +426,10 @@ fn check_form(parts: &hyper::http::request::Parts) -> Result<(), Refusal> {
     }
     if !uri.path().starts_with('/') {
         return Err(Refusal::Form);
+    }
+    // Two readers may each believe another one.
+    if parts.headers.get_all("host").iter().count() > 1 {
+        return Err(Refusal::Host);
     }
     if parts.headers.contains_key("upgrade") {
         return Err(Refusal::Upgrade);

@@ -73,14 +73,18 @@ pub const PACKAGE_FILE_BYTES: usize = 200;
 pub const PACKAGE_PLACE_BYTES: usize = 1024;
 /// Largest list of versions, in bytes.
 pub const PACKAGE_LISTING_BYTES: usize = 32 * 1024 * 1024;
+/// Largest list, `go.mod` or answer of the checksum database of Go, in bytes; each line of a list is remembered.
+pub const PACKAGE_MODULE_BYTES: usize = 4 * 1024 * 1024;
 /// Largest file of a package, in bytes.
 pub const PACKAGE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Lists of versions read at the same time.
 pub const PACKAGE_LISTINGS_COUNT: usize = 8;
 /// Packages whose files are remembered.
 pub const PACKAGE_NAMES_COUNT: usize = 4096;
+/// Versions of Go modules that are remembered.
+pub const PACKAGE_VERSIONS_COUNT: usize = 256 * 1024;
 /// Names no registry knew, in one task; such names carry what a pod likes.
-pub const PACKAGE_UNKNOWN_COUNT: u32 = 64;
+pub const PACKAGE_UNKNOWN_COUNT: usize = 64;
 /// Longest silence of a registry.
 pub const PACKAGE_WAIT_TIME: Duration = Duration::from_secs(60);
 

@@ -5,17 +5,18 @@
 //! says they are, so that no address is of the pod's making.
 
 mod answer;
+mod go;
 mod ledger;
 mod listing;
 mod name;
 mod refusal;
 mod route;
 mod source;
+mod words;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::body::Incoming;
@@ -34,16 +35,18 @@ use crate::error::ConfigError;
 use crate::escape::shown;
 use crate::ledger::Denial;
 use crate::limits::{
-    CONNECTIONS_COUNT, PACKAGE_LISTINGS_COUNT, PACKAGE_NAMES_COUNT, PACKAGE_UNKNOWN_COUNT,
-    REQUEST_HEAD_BYTES, REQUEST_HEAD_TIME, REQUEST_HEADERS_COUNT, SHUTDOWN_TIME,
+    CONNECTIONS_COUNT, PACKAGE_LISTINGS_COUNT, PACKAGE_NAMES_COUNT, REQUEST_HEAD_BYTES,
+    REQUEST_HEAD_TIME, REQUEST_HEADERS_COUNT, SHUTDOWN_TIME,
 };
 use crate::proxy::ProxyRules;
 use crate::upstream::Roots;
 use answer::{PackageBody, Pump};
+use bytes::Bytes;
 use ledger::Held;
 use listing::{Listing, Places};
 use route::{Asked, Route};
-use source::Sources;
+use source::{Place, Sources};
+use words::{Word, Words};
 
 pub use ledger::{FetchTicket, PackageFetch, PackageLedger};
 pub use refusal::PackageRefusal;
@@ -80,7 +83,9 @@ pub struct PackageGate {
     /// Lists that are read at the same time.
     reading: Semaphore,
     /// Names that no registry knew.
-    unknown: AtomicU32,
+    words: Words,
+    /// What the registry of Go modules named.
+    go: go::Known,
 }
 
 impl PackageGate {
@@ -106,7 +111,8 @@ impl PackageGate {
             ledger,
             known: Mutex::default(),
             reading: Semaphore::new(PACKAGE_LISTINGS_COUNT),
-            unknown: AtomicU32::new(0),
+            words: Words::new(),
+            go: go::Known::default(),
         }))
     }
 
@@ -177,6 +183,15 @@ impl PackageGate {
     }
 }
 
+/// One request to a registry.
+struct Asking {
+    fetch: PackageFetch,
+    place: Place,
+    accept: &'static str,
+    /// It carries a name that the registry may not know.
+    counts: bool,
+}
+
 /// One request.
 struct Visit {
     gate: Arc<PackageGate>,
@@ -214,6 +229,8 @@ impl Visit {
             Asked::File(file) => {
                 self.file(sources, route.registry, &route.name, &file, &parts.method).await
             }
+            Asked::Module(part) => self.module(sources, &route.name, &part, &parts.method).await,
+            Asked::Sums(sums) => self.sums(sources, &sums).await,
         }
     }
 
@@ -224,27 +241,22 @@ impl Visit {
         registry: Registry,
         name: &str,
     ) -> Result<Listing, PackageRefusal> {
-        if self.gate.unknown.load(Ordering::Relaxed) >= PACKAGE_UNKNOWN_COUNT {
-            return Err(PackageRefusal::TooManyUnknown);
-        }
-        let reading = self.gate.reading.acquire().await.map_err(|_| PackageRefusal::Broken)?;
         if sources.needs_settings() {
-            let fetch = PackageFetch::listing(registry, "config.json", sources.settings_url());
-            let held = self.admit(fetch).await?;
-            let read = sources.read_settings().await;
-            held.settle(read.as_ref().map_or(0, |bytes| *bytes), read.as_ref().err()).await;
-            read?;
+            let place = sources.settings();
+            let fetch = PackageFetch::listing(registry, "config.json", place.url());
+            let accept = "application/json";
+            let asking = Asking { fetch, place, accept, counts: false };
+            sources.take_settings(&self.whole(sources, asking).await?)?;
         }
-        let fetch = PackageFetch::listing(registry, name, sources.listing_url(name));
-        let held = self.admit(fetch).await?;
-        let read = sources.read_listing(name).await;
-        let bytes = read.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        held.settle(bytes, read.as_ref().err()).await;
-        drop(reading);
-        if matches!(read, Err(PackageRefusal::NotFound)) {
-            self.gate.unknown.fetch_add(1, Ordering::Relaxed);
-        }
-        let listing = Listing::read(sources, name, &read?)?;
+        let place = sources.listing(name);
+        let accept = match registry {
+            Registry::Npm => "application/vnd.npm.install-v1+json",
+            Registry::Pip => "application/vnd.pypi.simple.v1+json",
+            _ => "text/plain",
+        };
+        let fetch = PackageFetch::listing(registry, name, place.url());
+        let asking = Asking { fetch, place, accept, counts: true };
+        let listing = Listing::read(sources, name, &self.whole(sources, asking).await?)?;
         let mut known = self.gate.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= PACKAGE_NAMES_COUNT {
             // What is still needed is asked for again.
@@ -272,11 +284,58 @@ impl Visit {
             None => self.list(sources, registry, name).await?.places,
         };
         let place = places.get(file).ok_or(PackageRefusal::NotListed)?;
-        let held = self.admit(PackageFetch::file(registry, name, file, place.url())).await?;
-        match sources.open(place, method).await {
+        let fetch = PackageFetch::file(registry, name, file, place.url());
+        let asking = Asking { fetch, place: place.clone(), accept: "*/*", counts: false };
+        self.pass(sources, asking, method).await
+    }
+
+    /// Something small, whole.
+    async fn whole(&self, sources: &Sources, asking: Asking) -> Result<Bytes, PackageRefusal> {
+        let Asking { fetch, place, accept, counts } = asking;
+        let _reading = self.gate.reading.acquire().await.map_err(|_| PackageRefusal::Broken)?;
+        let (held, word) = self.begin(fetch, &place, counts).await?;
+        let read = sources.read(&place, accept).await;
+        let bytes = read.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        held.settle(bytes, read.as_ref().err()).await;
+        weigh(word, &place, read.as_ref().err());
+        read
+    }
+
+    /// A file, chunk by chunk.
+    async fn pass(
+        &self,
+        sources: &Sources,
+        asking: Asking,
+        method: &Method,
+    ) -> Result<Response<PackageBody>, PackageRefusal> {
+        let Asking { fetch, place, accept, counts } = asking;
+        let (held, word) = self.begin(fetch, &place, counts).await?;
+        let opened = sources.open(&place, method, accept).await;
+        weigh(word, &place, opened.as_ref().err());
+        match opened {
             Ok(opened) => Ok(Pump { opened, held }.start()),
             Err(refusal) => {
                 held.settle(0, Some(&refusal)).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Leave to send one request: of the ledger, and of the words that are left.
+    async fn begin(
+        &self,
+        fetch: PackageFetch,
+        place: &Place,
+        counts: bool,
+    ) -> Result<(Held, Option<Word<'_>>), PackageRefusal> {
+        let word = match counts {
+            true => Some(self.gate.words.take(&place.url()).await?),
+            false => None,
+        };
+        match self.admit(fetch).await {
+            Ok(held) => Ok((held, word)),
+            Err(refusal) => {
+                weigh(word, place, Some(&refusal));
                 Err(refusal)
             }
         }
@@ -298,9 +357,22 @@ impl Visit {
     }
 }
 
+/// A name that the registry does not know is spent.
+fn weigh(word: Option<Word<'_>>, place: &Place, fault: Option<&PackageRefusal>) {
+    match (word, fault) {
+        (Some(word), Some(PackageRefusal::NotFound)) => word.not_found(&place.url()),
+        (Some(word), _) => word.give_back(),
+        (None, _) => {}
+    }
+}
+
 /// Where the client reached us: addresses in answers lead back here.
 fn base(parts: &Parts) -> Result<String, PackageRefusal> {
-    let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let mut fields = parts.headers.get_all("host").iter();
+    let (Some(host), None) = (fields.next(), fields.next()) else {
+        return Err(PackageRefusal::Form);
+    };
+    let host = host.to_str().unwrap_or_default();
     let port = host.strip_prefix("127.0.0.1:").or_else(|| host.strip_prefix("localhost:"));
     match port.and_then(|port| port.parse::<u16>().ok()) {
         Some(port) => Ok(format!("http://127.0.0.1:{port}")),

@@ -42,6 +42,9 @@ pub enum Refusal {
     /// Absolute-form, authority-form or asterisk-form of a request target.
     #[error("the request target must be a plain path; this is not a forward proxy")]
     Form,
+    /// More than one `Host` field.
+    #[error("a request has one Host field")]
+    Host,
     /// A protocol upgrade.
     #[error("protocol upgrades are not served here")]
     Upgrade,
@@ -160,6 +163,7 @@ impl Refusal {
         match self {
             Self::Route => "gate.route",
             Self::Form => "gate.form",
+            Self::Host => "gate.host",
             Self::Upgrade => "gate.upgrade",
             Self::Encoding => "gate.encoding",
             Self::ContentType => "gate.content_type",

@@ -48,6 +48,11 @@ impl Scrub {
     }
 }
 
+/// Whether the key stands somewhere in `bytes`.
+pub(crate) fn holds(bytes: &[u8], key: &Secret) -> bool {
+    find(bytes, key.expose()).is_some()
+}
+
 fn find(bytes: &[u8], key: &[u8]) -> Option<usize> {
     bytes.windows(key.len()).position(|window| window == key)
 }

@@ -20,7 +20,7 @@ use crate::proxy::ProxyRules;
 
 pub use connect::Roots;
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(crate) type Sender = SendRequest<Full<Bytes>>;
 
 /// Connections to the one upstream.
 pub(crate) struct Upstream {

@@ -11,15 +11,18 @@ use crate::step::{Step, Tokens, Verdict};
 /// Prefix of the members of a session's first entry that name its layers.
 const LAYER: &str = "layer_";
 /// Members of `detail` that a step shows in words of its own.
-const TOLD: [&str; 17] = [
+const TOLD: [&str; 20] = [
     "channel",
     "layer",
+    "ending",
     "exit",
     "exit_code",
     "exit_signal",
     "truncated",
     "job",
     "suppressed",
+    "suppressed_denied",
+    "suppressed_failed",
     "input_tokens",
     "output_tokens",
     "cached_input_tokens",
@@ -126,7 +129,19 @@ impl Gather {
         add(&mut totals.input_tokens, members.detail_number("input_tokens"));
         add(&mut totals.output_tokens, members.detail_number("output_tokens"));
         add(&mut totals.cached_input_tokens, members.detail_number("cached_input_tokens"));
-        add(&mut totals.suppressed, members.detail_number("suppressed"));
+        let suppressed = members.detail_number("suppressed").unwrap_or(0);
+        add(&mut totals.suppressed, Some(suppressed));
+        // Counted like those that were written, so that every reader of the session comes to the same sums.
+        let denied = members.detail_number("suppressed_denied").unwrap_or(0);
+        let failed = members.detail_number("suppressed_failed").unwrap_or(0);
+        let malformed = suppressed.saturating_sub(denied).saturating_sub(failed);
+        for (verdict, more) in
+            [(Verdict::Denied, denied), (Verdict::Failed, failed), (Verdict::Malformed, malformed)]
+        {
+            if more > 0 {
+                add(totals.verdicts.entry(verdict).or_insert(0), Some(more));
+            }
+        }
     }
 
     /// Microseconds since the first entry, if the machine was not started anew since.
@@ -140,7 +155,7 @@ impl Gather {
     /// The record.
     pub(crate) fn finish(mut self, verification: Report, unreadable: Option<String>) -> Record {
         for step in &self.steps {
-            if step.proved && step.verdict != Verdict::Noted && step.kind != "approval" {
+            if step.counts() {
                 let count = self.totals.verdicts.entry(step.verdict).or_insert(0);
                 *count = count.saturating_add(1);
             }
@@ -242,6 +257,7 @@ fn end(step: &mut Step, members: &Members) {
         Some("success") if step.approval.is_some() => Verdict::Approved,
         Some("success") => Verdict::Allowed,
         Some("denied") => Verdict::Denied,
+        Some("stopped") => Verdict::Stopped,
         _ => Verdict::Failed,
     };
     step.rule = members.text("rule").or_else(|| step.rule.take());
@@ -268,6 +284,7 @@ fn verdict(kind: &str, phase: &str, members: &Members) -> Verdict {
     }
     match (members.text("decision").as_deref(), result.as_deref()) {
         _ if phase == "intent" => Verdict::Unfinished,
+        (Some("deny"), _) if kind == "malformed_call" => Verdict::Malformed,
         (Some("deny"), _) | (_, Some("denied")) => Verdict::Denied,
         (Some("needs_approval"), _) => Verdict::Waiting,
         (_, Some("error")) => Verdict::Failed,
@@ -279,6 +296,7 @@ fn verdict(kind: &str, phase: &str, members: &Members) -> Verdict {
 fn words(members: &Members) -> Vec<String> {
     let mut words = Vec::new();
     let mut say = |text: Option<String>| words.extend(text);
+    say(members.detail("ending").map(|word| word.replace('_', " ")));
     // Of a command of the user's, in words already.
     say(members.detail("exit"));
     say(members.detail("exit_code").map(|code| format!("exit {code}")));

@@ -26,9 +26,22 @@ pub struct Line {
 #[must_use]
 pub fn proof_lines(report: &Report, trusted: u64) -> Vec<Line> {
     let mut lines = verdict(report, trusted);
-    lines.extend(extent(report));
-    lines.extend(end(report));
+    let to_end = reaches_end(report);
+    lines.extend(extent(report, to_end));
+    lines.extend(end(report, to_end));
     lines
+}
+
+/// Whether what holds reaches to the end of the log. A fault that names a place cuts off what lies behind it.
+pub(crate) fn reaches_end(report: &Report) -> bool {
+    matches!(
+        report.verdict,
+        Verdict::Ok
+            | Verdict::OkWithoutMacKey
+            | Verdict::TornTail
+            | Verdict::Stale { .. }
+            | Verdict::Unpaired { .. }
+    )
 }
 
 fn line(mark: Mark, text: impl Into<String>) -> Line {
@@ -65,9 +78,9 @@ fn verdict(report: &Report, trusted: u64) -> Vec<Line> {
     lines
 }
 
-fn extent(report: &Report) -> Vec<Line> {
+fn extent(report: &Report, to_end: bool) -> Vec<Line> {
     let mut lines = Vec::new();
-    if let Some(proved) = &report.proved {
+    if let Some(proved) = report.proved.as_ref().filter(|proved| proved.size > 0) {
         let by = if report.public_key_given {
             "the public key"
         } else {
@@ -85,16 +98,24 @@ fn extent(report: &Report) -> Vec<Line> {
         }
     };
     let beyond = report.beyond_checkpoint;
-    note(beyond, format!("the last {beyond} entries are not signed yet"));
     let interrupted = report.interrupted_total;
-    note(interrupted, format!("{interrupted} intents have no outcome"));
+    if to_end {
+        note(beyond, format!("the last {beyond} entries are not signed yet"));
+        note(interrupted, format!("{interrupted} intents have no outcome"));
+    } else {
+        let of = "of those that can be relied on";
+        note(beyond, format!("{of}, the last {beyond} are covered by no signed checkpoint"));
+        note(interrupted, format!("{of}, {interrupted} intents have no outcome"));
+    }
     let steps = report.clock_steps_back;
     note(steps, format!("the wall clock stepped back {steps} times; order is by entry number"));
     lines
 }
 
-fn end(report: &Report) -> [Line; 2] {
+fn end(report: &Report, to_end: bool) -> [Line; 2] {
     let end = match (report.live, report.closed) {
+        // Its end lies behind the fault, whatever a checkpoint says of it.
+        (_, true) if !to_end => line(Mark::Note, "how the log ended is not proved"),
         (true, _) => line(Mark::Note, "the log is being written: this is how far it had come"),
         (false, true) => line(Mark::Good, "the log was closed in order"),
         (false, false) => {

@@ -6,7 +6,9 @@ use nucleus_log::Verdict as LogVerdict;
 use nucleus_log::{Entry, Report};
 use serde::Serialize;
 
+use crate::amount::duration;
 use crate::gather::Gather;
+use crate::proof::reaches_end;
 use crate::step::{Step, Verdict};
 
 /// The budget that the session began with.
@@ -23,9 +25,9 @@ pub struct Limits {
 /// Sums over the steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Steps by verdict, notes and answers to approvals left out.
+    /// Calls by verdict, with those that were only counted.
     pub verdicts: BTreeMap<Verdict, u64>,
-    /// Refusals that were counted but not written one by one.
+    /// Of these, how many were counted and not written one by one.
     pub suppressed: u64,
     /// Cost booked, in millionths of a dollar.
     pub cost_micro_usd: u64,
@@ -112,6 +114,33 @@ impl Record {
     #[must_use]
     pub fn is_verified(&self) -> bool {
         matches!(self.verification.verdict, LogVerdict::Ok | LogVerdict::OkWithoutMacKey)
+    }
+
+    /// Whether what verified reaches to the end of the log.
+    #[must_use]
+    pub fn reaches_end(&self) -> bool {
+        reaches_end(&self.verification)
+    }
+
+    /// How the session ended, in words; what stands behind a fault is not how it ended.
+    #[must_use]
+    pub fn ending_words(&self) -> String {
+        match &self.ending {
+            Some(ending) => ending.replace('_', " "),
+            None if !self.reaches_end() => "the end is not proved".to_owned(),
+            None if self.verification.live => "not over yet".to_owned(),
+            None => "no end recorded".to_owned(),
+        }
+    }
+
+    /// How long it took, as far as that is proved; empty when nothing is.
+    #[must_use]
+    pub fn duration_words(&self) -> String {
+        match self.duration_us.map(|us| duration(us / 1_000)) {
+            Some(took) if self.reaches_end() => format!("after {took}"),
+            Some(took) if self.trusted_entries > 1 => format!("proved for the first {took}"),
+            _ => String::new(),
+        }
     }
 }
 

@@ -12,8 +12,12 @@ pub enum Verdict {
     Approved,
     /// Refused, by the rule and layer that the step names.
     Denied,
+    /// No call at all: an unknown tool, arguments that are not its own, a broken message.
+    Malformed,
     /// Let through, or never judged, and failed.
     Failed,
+    /// Let through, and ended on purpose before it was done.
+    Stopped,
     /// A person was asked.
     Waiting,
     /// Its intent is recorded and its outcome is not: it runs still, or was cut off.
@@ -24,11 +28,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Allowed,
         Self::Approved,
         Self::Denied,
+        Self::Malformed,
         Self::Failed,
+        Self::Stopped,
         Self::Waiting,
         Self::Unfinished,
         Self::Noted,
@@ -41,7 +47,9 @@ impl Verdict {
             Self::Allowed => "allowed",
             Self::Approved => "approved",
             Self::Denied => "denied",
+            Self::Malformed => "malformed",
             Self::Failed => "failed",
+            Self::Stopped => "stopped",
             Self::Waiting => "waiting",
             Self::Unfinished => "unfinished",
             Self::Noted => "noted",
@@ -53,14 +61,25 @@ impl Verdict {
     pub const fn sign(self) -> &'static str {
         match self {
             Self::Allowed | Self::Approved => "✓",
-            Self::Denied => "✗",
+            Self::Denied | Self::Malformed => "✗",
             Self::Failed => "!",
+            Self::Stopped => "■",
             Self::Waiting => "?",
             Self::Unfinished => "…",
             Self::Noted => "·",
         }
     }
 }
+
+/// Types of entries that a call, or what goes out through a gate, begins with. Nothing else is counted.
+const CALLS: [&str; 6] = [
+    "tool_execution",
+    "model_call",
+    "package_fetch",
+    "malformed_call",
+    "gate_refusal",
+    "name_query",
+];
 
 /// Tokens of a model call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -113,4 +132,11 @@ pub struct Step {
     pub tokens: Option<Tokens>,
     /// Whether all its entries lie in the part of the log that verified.
     pub proved: bool,
+}
+
+impl Step {
+    /// Whether it is a call, proved and judged: one of those that are counted.
+    pub(crate) fn counts(&self) -> bool {
+        self.proved && self.verdict != Verdict::Noted && CALLS.contains(&self.kind.as_str())
+    }
 }

@@ -8,6 +8,7 @@ use crate::error::SandboxError;
 use crate::ids::PodIds;
 use crate::pod::Pod;
 use crate::spec::{PodSpec, SessionSpec};
+use crate::workspace::Mask;
 
 /// A way to build walls and run programs behind them.
 pub trait Driver: Send + Sync {
@@ -58,11 +59,9 @@ pub struct SessionHandles {
     pub enforcement: Enforcement,
     /// Whether the workspace is an overlay or a copy.
     pub workspace_mode: WorkspaceMode,
-    /// Withheld paths of the workspace that are masked in tool pods.
-    pub masked: usize,
-    /// Those of them that pods see as a copy without its credentials. [`SessionHandles::merged`] shows them whole, so
-    /// the file tools must not show them at all.
-    pub scrubbed: Vec<String>,
+    /// What of the workspace is masked in tool pods. [`SessionHandles::merged`] shows whole what pods see as a copy
+    /// without its credentials, so the file tools must not show that at all.
+    pub masks: Vec<Mask>,
     /// The listener of [`SessionSpec::gate`].
     pub gate: Option<TcpListener>,
     /// The name service sockets of the tool pods, UDP and TCP, at `127.0.0.1:53` inside.

@@ -18,10 +18,10 @@ use crate::error::{Built, Step, at};
 use crate::ids::INSIDE;
 use crate::init::{self, Init};
 use crate::plan::{
-    Access, Entry, HolderPlan, HolderReply, HolderRequest, Listeners, MESSAGE_BYTES, MemoryFiles,
-    Part, Program, What,
+    Access, Entry, HolderPlan, HolderReply, HolderRequest, LateCovers, Listeners, MESSAGE_BYTES,
+    MemoryFiles, Part, Program, What,
 };
-use crate::root::{self, Root, Sources};
+use crate::root::{self, Root, Sources, cover};
 use crate::spec::DOOR;
 
 /// How long a listener of the pods' own may take to be there; on a loopback it is, or it is not.
@@ -191,6 +191,7 @@ impl Standing<'_> {
                 HolderRequest::Ready => self.make_ready(fds),
                 HolderRequest::Start(program) => self.start(&program, &fds),
                 HolderRequest::Dial { port } => self.dial(port),
+                HolderRequest::Cover(covers) => self.cover(&covers),
             };
             if answered.or_else(|failure| self.reply(&HolderReply::Failed(failure), &[])).is_err() {
                 process::exit_now(0);
@@ -254,6 +255,19 @@ impl Standing<'_> {
             .find_map(|ip| TcpStream::connect_timeout(&(ip, port).into(), DIAL_PATIENCE).ok());
         let fds: Vec<BorrowedFd<'_>> = connected.iter().map(AsFd::as_fd).collect();
         self.reply(&HolderReply::Dialled, &fds)
+    }
+
+    /// Covers more of the workspace, for pods that are yet to be forked.
+    fn cover(&mut self, late: &LateCovers) -> Built<()> {
+        let absent = cover::late(late)?;
+        if absent.len() < late.covers.len()
+            && let Some(ready) = self.ready.take()
+        {
+            // It was forked with the mounts of before. An error means that it is gone already.
+            let _gone = process::kill(ready.pidfd.as_fd());
+            self.runs.push(ready.pidfd);
+        }
+        self.reply(&HolderReply::Covered { absent }, &[])
     }
 
     /// Forks a pod that puts its layers on and then waits for a program.

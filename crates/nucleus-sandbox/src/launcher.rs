@@ -23,8 +23,8 @@ use crate::groups;
 use crate::holder::{self, Holder};
 use crate::ids::PodIds;
 use crate::plan::{
-    Facts, HolderPlan, HolderReply, HolderRequest, MESSAGE_BYTES, Part, Program, Reply, Report,
-    Request, RunPlan,
+    Facts, HolderPlan, HolderReply, HolderRequest, LateCovers, MESSAGE_BYTES, Part, Program, Reply,
+    Report, Request, RunPlan,
 };
 use crate::root::{self, Sources};
 use crate::self_test::{Breach, SelfTest};
@@ -159,6 +159,7 @@ impl Launcher {
             Request::Hold(plan) => self.hold(*plan),
             Request::Run { holder, plan } => self.run(holder, plan, fds),
             Request::Dial { holder, port } => self.dial(holder, port),
+            Request::Cover { holder, covers } => self.cover(holder, covers),
             Request::Release { holder } => {
                 if let Some(standing) = self.holders.remove(&holder) {
                     end(standing);
@@ -231,7 +232,10 @@ impl Launcher {
                 (parts, memory_files, groups_dropped)
             }
             HolderReply::Failed(failure) => return Err(failure),
-            HolderReply::Running | HolderReply::Done | HolderReply::Dialled => {
+            HolderReply::Running
+            | HolderReply::Done
+            | HolderReply::Dialled
+            | HolderReply::Covered { .. } => {
                 return Err(nonsense());
             }
         };
@@ -298,6 +302,23 @@ impl Launcher {
             (HolderReply::Failed(failure), _) => Err(failure),
             _ => Err(nonsense()),
         }
+    }
+
+    fn cover(&mut self, holder: u32, covers: LateCovers) -> Built<(Reply, Vec<OwnedFd>)> {
+        let Some(mut standing) = self.holders.remove(&holder) else { return Err(nonsense()) };
+        let count = covers.covers.len();
+        let asked = self.ask(&standing, &HolderRequest::Cover(covers), &[]);
+        let outcome = match asked {
+            Ok((HolderReply::Covered { absent }, _)) => Ok(absent),
+            Ok((HolderReply::Failed(failure), _)) | Err(failure) => Err(failure),
+            Ok(_) => Err(nonsense()),
+        };
+        if outcome.as_ref().is_ok_and(|absent| absent.len() < count) {
+            // The holder let the pod go that was ready: it has the mounts of before.
+            remove(standing.ready.take().and_then(|ready| ready.group));
+        }
+        self.holders.insert(holder, standing);
+        Ok((Reply::Covered { absent: outcome? }, Vec::new()))
     }
 
     /// Starts a program in the pod that is ready, or in one made now. The process is also remembered, to clean up

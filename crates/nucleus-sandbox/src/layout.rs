@@ -228,7 +228,11 @@ fn read_only(bind: &RoBind, mapped: bool) -> Result<Entry, SandboxError> {
     Ok(Entry { inside: utf8(&bind.inside)?, what })
 }
 
-fn cover(mask: &Mask) -> Result<Cover, SandboxError> {
+/// A mask as data for the launcher.
+///
+/// # Errors
+/// [`SandboxError::Path`] of a name that is not text.
+pub(crate) fn cover(mask: &Mask) -> Result<Cover, SandboxError> {
     let with = match &mask.cover {
         workspace::Cover::File => CoverWith::File,
         workspace::Cover::Directory => CoverWith::Directory,
@@ -363,7 +367,7 @@ fn ordered(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-fn utf8(path: &Path) -> Result<String, SandboxError> {
+pub(crate) fn utf8(path: &Path) -> Result<String, SandboxError> {
     path.to_str().map(str::to_owned).ok_or_else(|| SandboxError::Path {
         path: path.to_path_buf(),
         problem: PathProblem::NotUtf8,

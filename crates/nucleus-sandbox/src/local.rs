@@ -27,9 +27,11 @@ use crate::spec::{AgentPodSpec, Limits, PodSpec, SessionSpec};
 use crate::toolchain;
 use crate::workspace::{self, Mask};
 
+mod late;
 mod report;
 mod space;
 
+use late::{Late, Watch};
 use space::SpaceWatch;
 
 /// How long the launcher may take to answer: longer than any step of its own.
@@ -64,6 +66,8 @@ struct Session {
     workspace: PathBuf,
     limits: Limits,
     space: SpaceWatch,
+    /// Masks for what appears in the workspace meanwhile; a copy of it stays as it is.
+    late: Option<Late>,
     /// Keeps other tasks from mounting the same caches; two overlays over one upper directory are undefined.
     _cache_lock: Option<File>,
 }
@@ -269,7 +273,14 @@ impl Driver for LocalDriver {
             .map_err(SandboxError::host("reading the workspace's owner"))?;
         require_ids(&ids)?;
         let spec = &SessionSpec { limits: within_host(spec.limits), ..spec.clone() };
-        let masks = workspace::mask::plan(&spec.workspace, &spec.masks, &spec.session_dir)?;
+        let mut watch = Watch::new();
+        let entered = &mut |dir: &Path| watch.add(dir);
+        let masks = workspace::mask::plan_watched(
+            &spec.workspace,
+            &spec.masks,
+            &spec.session_dir,
+            entered,
+        )?;
         let (cache_dir, cache_lock) = lock_caches(spec)?;
         let (held, workspace_mode) = self.hold_workspace(spec, &ids, &masks, &cache_dir)?;
         let enforcement = self.accept(&held, &ids, &spec.required)?;
@@ -279,10 +290,19 @@ impl Driver for LocalDriver {
             self.host.release(holder);
             return Err(SandboxError::Launcher(rustix::io::Errno::PROTO.into()));
         };
+        if !off(Weak::Overlay) {
+            let owner = ids.base.map(|_| (ids.uid, ids.gid));
+            workspace::git::shade(&spec.workspace, &merged, &masks, owner)
+                .map_err(SandboxError::host("keeping git off what is withheld"))?;
+        }
         let space = SpaceWatch::start(&spec.session_dir, spec.limits.free_bytes)
             .map_err(SandboxError::host("starting the watch over free space"))?;
+        let late = (workspace_mode == WorkspaceMode::Overlay)
+            .then(|| Late::new(spec, watch, &masks))
+            .transpose()?;
         *session = Some(Session {
             space,
+            late,
             holder,
             ids,
             session_dir: spec.session_dir.clone(),
@@ -296,12 +316,7 @@ impl Driver for LocalDriver {
             ids,
             enforcement,
             workspace_mode,
-            masked: masks.len(),
-            scrubbed: masks
-                .iter()
-                .filter(|mask| mask.reason == workspace::MaskReason::Credential)
-                .filter_map(|mask| mask.path.as_str().map(str::to_owned))
-                .collect(),
+            masks,
             gate: parts.gate.take().map(Into::into),
             dns: parts.dns(),
         })
@@ -309,8 +324,8 @@ impl Driver for LocalDriver {
 
     fn spawn(&self, mut spec: PodSpec) -> Result<Pod, SandboxError> {
         check(&spec)?;
-        let session = self.session();
-        let Some(session) = session.as_ref() else {
+        let mut session = self.session();
+        let Some(session) = session.as_mut() else {
             return Err(SandboxError::Misuse("no session is prepared"));
         };
         if session.space.is_low() {
@@ -319,7 +334,12 @@ impl Driver for LocalDriver {
         give_pipes(&spec, &session.ids)?;
         let pod = match spec.agent.take() {
             Some(agent) => self.spawn_agent(session, agent, spec)?,
-            None => self.spawn_in(session.holder, spec, false, None)?,
+            None => {
+                if let Some(late) = &mut session.late {
+                    late.cover(&self.host, session.holder)?;
+                }
+                self.spawn_in(session.holder, spec, false, None)?
+            }
         };
         session.space.add(&pod.pidfd).map_err(SandboxError::host("watching a pod"))?;
         Ok(pod)

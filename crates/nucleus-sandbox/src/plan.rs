@@ -21,6 +21,8 @@ pub(crate) enum Request {
     Run { holder: u32, plan: RunPlan },
     /// Connect to a port of this holder's loopback. Answered by `Dialled`.
     Dial { holder: u32, port: u16 },
+    /// Cover paths of the workspace in pods to come. Answered by `Covered`.
+    Cover { holder: u32, covers: LateCovers },
     /// Kill every pod of this holder and let its namespaces go. Answered by `Done`.
     Release { holder: u32 },
     /// Kill everything. Answered by `Done`.
@@ -36,6 +38,8 @@ pub(crate) enum Reply {
     Running,
     /// A connection, as the one descriptor; none when nobody listens there.
     Dialled,
+    /// The paths that are not there, by their place in the request; the others are covered.
+    Covered { absent: Vec<usize> },
     /// Nothing to say.
     Done,
     /// It could not be done; nothing runs.
@@ -136,6 +140,16 @@ pub(crate) enum CoverWith {
     File,
     Directory,
     Copy(PathBuf),
+    /// A file with this text: a holder that stands no longer reaches files of the host.
+    Text(String),
+}
+
+/// Masks for what appeared after a root was built.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LateCovers {
+    /// Where the workspace is inside.
+    pub(crate) inside: String,
+    pub(crate) covers: Vec<Cover>,
 }
 
 /// What a bind allows.
@@ -169,6 +183,8 @@ pub(crate) enum HolderRequest {
     Start(Program),
     /// Connect to a port of the loopback. Answered by `Dialled`.
     Dial { port: u16 },
+    /// Cover paths of the workspace; the pod made ready goes when one is. Answered by `Covered`.
+    Cover(LateCovers),
 }
 
 /// What a pod runs.
@@ -189,6 +205,8 @@ pub(crate) enum HolderReply {
     Dialled,
     /// A program runs; descriptors: process, status pipe.
     Running,
+    /// The paths that are not there, by their place in the request; the others are covered.
+    Covered { absent: Vec<usize> },
     /// It could not be done.
     Failed(Failure),
 }

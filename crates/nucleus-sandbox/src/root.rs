@@ -1,7 +1,7 @@
 //! The new root of a holder: only what the plan names, put together on an empty file system and then
 //! made the root of the mount namespace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -11,8 +11,10 @@ use nucleus_sys::weaken::{Weak, off};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 
 use crate::error::{Built, Failure, Step, at};
-use crate::home::clear_away;
 use crate::plan::{Access, Cover, CoverWith, Entry, What};
+use crate::workspace::removal::remove_at;
+
+pub(crate) mod cover;
 
 /// Where the empty file system is attached while it is being filled, the first that exists.
 const ANCHORS: [&str; 4] = ["/tmp", "/mnt", "/var", "/usr"];
@@ -216,8 +218,8 @@ fn place(
                 let (open, tree) = staged.split(top, source.tree, inside)?;
                 attach(tree.as_fd(), top, inside, true)?;
                 root.merged = Some(open);
-                pin(root.directory.as_fd(), inside, covers)?;
-                staged.mask(root.directory.as_fd(), inside, covers, source.copies)?;
+                cover::pin(root.directory.as_fd(), inside, covers)?;
+                cover::mask(root.directory.as_fd(), STAGING, inside, covers, source.copies)?;
             } else {
                 attach(source.tree.as_fd(), top, inside, *directory)?;
             }
@@ -229,7 +231,7 @@ fn place(
             attach(tree.as_fd(), top, inside, true)?;
             if let Some(covers) = workspace {
                 root.merged = Some(open);
-                staged.mask(root.directory.as_fd(), inside, covers, source.copies)?;
+                cover::mask(root.directory.as_fd(), STAGING, inside, covers, source.copies)?;
             }
         }
     }
@@ -304,86 +306,11 @@ impl Staged {
         Ok(base)
     }
 
-    /// Covers withheld paths of the workspace at `inside`.
-    fn mask(
-        &mut self,
-        top: BorrowedFd<'_>,
-        inside: &str,
-        covers: &[Cover],
-        copies: Vec<OwnedFd>,
-    ) -> Built<()> {
-        if off(Weak::Masks) {
-            return Ok(());
-        }
-        let workspace = locate(top, inside, true)?;
-        let file = format!("{STAGING}/mask-file");
-        let directory = format!("{STAGING}/mask-directory");
-        make_empty(top, &file)?;
-        make_directory(top, &directory)?;
-        for path in [&file, &directory] {
-            rustix::fs::chmodat(top, path.as_str(), Mode::empty(), AtFlags::empty())
-                .map_err(os(Step::Mask, ""))?;
-        }
-        let mut copies = copies.into_iter();
-        for cover in covers {
-            let failed = || at(Step::Mask, cover.path.as_str());
-            let target = match open_beneath(workspace.as_fd(), &cover.path) {
-                Ok(target) => target,
-                // Gone since the scan: what appears there later is held when changes are applied.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed()(error)),
-            };
-            let tree = match &cover.with {
-                CoverWith::Copy(_) => copies
-                    .next()
-                    .ok_or_else(|| failed()(io::Error::from(io::ErrorKind::NotFound)))?,
-                CoverWith::File => clone_mask(top, &file).map_err(failed())?,
-                CoverWith::Directory => clone_mask(top, &directory).map_err(failed())?,
-            };
-            mount::attach(tree.as_fd(), target.as_fd(), "").map_err(failed())?;
-        }
-        Ok(())
-    }
-
     /// Lets go of what was only needed while building, all at once because each time costs the kernel a grace period.
     fn clear(self, top: BorrowedFd<'_>) -> Built<()> {
         mount::detach(STAGING).map_err(at(Step::Place, STAGING))?;
         remove(top, STAGING, AtFlags::REMOVEDIR)
     }
-}
-
-/// Makes every directory above a withheld path a mount point, which cannot be renamed. Else a pod could give the path
-/// another name, and the rules of the file tools, which see it without its mask, go by names. An overlay refuses such
-/// renames by itself.
-fn pin(top: BorrowedFd<'_>, inside: &str, covers: &[Cover]) -> Built<()> {
-    if off(Weak::Masks) {
-        return Ok(());
-    }
-    let workspace = locate(top, inside, true)?;
-    let above: BTreeSet<&Path> = covers
-        .iter()
-        .flat_map(|cover| Path::new(&cover.path).ancestors().skip(1))
-        .filter(|path| !path.as_os_str().is_empty())
-        .collect();
-    // In order of their names, parents come before what lies in them.
-    for path in above {
-        let path = path.to_string_lossy();
-        let failed = || at(Step::Mask, path.as_ref());
-        let directory = match open_beneath(workspace.as_fd(), &path) {
-            Ok(directory) => directory,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(failed()(error)),
-        };
-        let tree = mount::clone_tree_at(directory.as_fd(), Path::new("")).map_err(failed())?;
-        mount::attach(tree.as_fd(), directory.as_fd(), "").map_err(failed())?;
-    }
-    Ok(())
-}
-
-fn clone_mask(top: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {
-    let tree = mount::clone_tree_at(top, Path::new(path))?;
-    mount::restrict(tree.as_fd(), Restrictions::READ_ONLY)?;
-    Ok(tree)
 }
 
 fn remove(top: BorrowedFd<'_>, path: &str, flags: AtFlags) -> Built<()> {
@@ -411,7 +338,7 @@ fn locate(top: BorrowedFd<'_>, inside: &str, directory: bool) -> Built<OwnedFd> 
             Ok(next) => next,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    clear_away(current.as_fd(), part).map_err(at(Step::Make, inside))?;
+                    remove_at(current.as_fd(), part).map_err(at(Step::Make, inside))?;
                 }
                 if as_directory {
                     make_directory(current.as_fd(), part)?;

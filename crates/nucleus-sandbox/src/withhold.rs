@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use lattice_guard::{Classifier, Permissions, RelPath};
+use lattice_guard::{Classifier, Level, Operation, Permissions, RelPath};
 use serde::{Deserialize, Serialize};
 
 use crate::workspace::{HoldReason, MaskPolicy, MaskReason};
@@ -52,10 +52,18 @@ impl Withhold {
         MaskPolicy::new(move |path| judge.masked(path))
     }
 
-    /// Why a changed path waits for the user, if the envelope or the classifier says so.
+    /// Why a changed path waits for the user, if the envelope or the classifier says so. With a `/` at its end: why a
+    /// link there waits, which gives names that nobody judged to whatever lies behind it.
     #[must_use]
     pub fn hold(&self, path: &str) -> Option<HoldReason> {
+        if let Some(name) = path.strip_prefix(".git/") {
+            return self.hold_reference(name);
+        }
         let Ok(relative) = RelPath::parse(path) else { return Some(HoldReason::NameNotText) };
+        if path.ends_with('/') {
+            let alias = self.classifier.leads_to_executed(&relative);
+            return alias.then_some(HoldReason::LinkAlias);
+        }
         match self.masked(path) {
             Some(MaskReason::Sensitive) => Some(HoldReason::Sensitive),
             Some(_) => Some(HoldReason::Blocked),
@@ -66,8 +74,34 @@ impl Withhold {
             None if self.classifier.executed_or_trusted(&relative) => {
                 Some(HoldReason::ExecutedOrTrusted)
             }
-            None => None,
+            // A command writes in its overlay whatever it likes. What reaches the host is for the policy of writing to say.
+            None => (!self.writes_unasked()).then_some(HoldReason::NotPermitted),
         }
+    }
+
+    /// Why a moved reference of the workspace's repository waits: commits are made by commands, so it is here that the
+    /// policy of committing holds.
+    fn hold_reference(&self, name: &str) -> Option<HoldReason> {
+        let moves = matches!(name, "HEAD" | "packed-refs")
+            || name.starts_with("refs/")
+            || name.starts_with("reftable/");
+        let permitted = match self.permissions.levels.get(Operation::GitCommit) {
+            Level::Always => true,
+            // As the classifier rates `git commit`: low on a branch that is not protected.
+            Level::LowRisk => match name.strip_prefix("refs/heads/") {
+                Some(branch) => self.classifier.ordinary_branch(branch),
+                None => name != "packed-refs",
+            },
+            Level::Ask | Level::Never => false,
+        };
+        (moves && !permitted).then_some(HoldReason::NotPermitted)
+    }
+
+    /// Whether the policy lets anything be written without a person.
+    fn writes_unasked(&self) -> bool {
+        [Operation::WriteFiles, Operation::EditFiles]
+            .iter()
+            .any(|operation| self.permissions.levels.get(*operation) >= Level::LowRisk)
     }
 
     fn masked(&self, path: &str) -> Option<MaskReason> {
@@ -116,6 +150,44 @@ mod tests {
         let judge = Withhold::new(Permissions { paths, ..Permissions::top() }, classifier);
         assert_eq!(judge.hold("src/lib.rs"), None);
         assert_eq!(judge.hold("other.txt"), Some(HoldReason::Blocked));
+    }
+
+    #[test]
+    fn what_nobody_may_write_or_commit_is_held_however_it_was_written() {
+        let with = |levels: &[(Operation, Level)]| {
+            let mut permissions = Permissions::top();
+            for (operation, level) in levels {
+                permissions.levels = permissions.levels.with(*operation, *level);
+            }
+            Withhold::new(permissions, Classifier::default())
+        };
+        let (write, edit) = (Operation::WriteFiles, Operation::EditFiles);
+        for level in [Level::Never, Level::Ask] {
+            let judge = with(&[(write, level), (edit, level)]);
+            assert_eq!(judge.hold("src/lib.rs"), Some(HoldReason::NotPermitted), "{level:?}");
+            let judge = with(&[(write, level)]);
+            assert_eq!(judge.hold("src/lib.rs"), None, "editing is permitted");
+            let judge = with(&[(Operation::GitCommit, level)]);
+            for moved in ["HEAD", "refs/heads/topic", "refs/stash", "packed-refs"] {
+                let held = judge.hold(&format!(".git/{moved}"));
+                assert_eq!(held, Some(HoldReason::NotPermitted), "{level:?} {moved}");
+            }
+            assert_eq!(judge.hold(".git/index"), None, "git status refreshes it");
+        }
+        let low = with(&[(Operation::GitCommit, Level::LowRisk)]);
+        assert_eq!(low.hold(".git/refs/heads/topic"), None);
+        assert_eq!(low.hold(".git/refs/heads/main"), Some(HoldReason::NotPermitted));
+        assert_eq!(with(&[]).hold(".git/refs/heads/main"), None);
+    }
+
+    #[test]
+    fn a_link_above_what_runs_unasked_is_an_alias() {
+        for path in ["gradle", "sub/gradle", ".github", "sub/.cargo", "mise"] {
+            assert_eq!(judge().hold(&format!("{path}/")), Some(HoldReason::LinkAlias), "{path}");
+        }
+        for path in ["src", "plain", "node_modules/.bin/tsc", "sub/mise"] {
+            assert_eq!(judge().hold(&format!("{path}/")), None, "{path}");
+        }
     }
 
     #[test]

@@ -216,3 +216,62 @@ fn other_agents_bring_what_is_harmless_and_name_what_is_not() {
         assert!(made.settings.values().all(|value| !value.contains("SECRET")), "{agent}");
     }
 }
+
+#[test]
+fn what_an_earlier_task_would_have_run_is_gone_and_its_conversation_is_not() {
+    let ground = ground();
+    let start = || seed("claude", &ground.workspace, &ground.state, &ground.home, None).unwrap();
+    let home = start().path;
+    write(&home.join(".claude/settings.json"), "{\"hooks\": {\"SessionStart\": \"evil\"}}");
+    write(&home.join(".claude/plugins/p/hooks/hooks.json"), "evil");
+    write(&home.join(".claude/CLAUDE.md"), "evil");
+    write(&home.join(".bashrc"), "evil");
+    // As a mount of the host's file leaves it.
+    write(&home.join(".profile"), "");
+    write(&home.join(".local/bin/git"), "evil");
+    write(&home.join(".claude/projects/p/session.jsonl"), "history");
+    let workspace = ground.workspace.display();
+    write(
+        &home.join(".claude.json"),
+        &format!(
+            "{{\"mcpServers\": {{\"x\": \"evil\"}}, \"numStartups\": 3, \"projects\": {{\"{workspace}\": {{\"mcpServers\": {{\"y\": \"evil\"}}, \"lastCost\": 1}}}}}}"
+        ),
+    );
+    start();
+    let mut all = String::new();
+    everything(&home, &mut all);
+    assert!(!all.contains("evil"), "{all}");
+    assert!(home.join(".profile").exists(), "another task's pod may have something mounted there");
+    for kept in ["history", "numStartups", "lastCost", "hasTrustDialogAccepted"] {
+        assert!(all.contains(kept), "control: {kept} in {all}");
+    }
+}
+
+#[test]
+fn a_home_that_a_task_closed_or_nested_is_made_whole() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let ground = ground();
+    let start = || seed("claude", &ground.workspace, &ground.state, &ground.home, None).unwrap();
+    let home = start().path;
+    let client = home.join(".claude");
+    fs::rename(&client, home.join("moved")).unwrap();
+    for place in [".claude/CLAUDE.md", ".claude/commands"] {
+        // Deeper than any limit of a walk, in steps that a path can name.
+        fs::create_dir_all(home.join(place)).unwrap();
+        let mut nested = PathBuf::new();
+        for _ in 0..700 {
+            nested.push("d");
+        }
+        fs::create_dir_all(home.join(place).join(nested)).unwrap();
+    }
+    for closed in [&client, &home] {
+        fs::set_permissions(closed, fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    start();
+    for open in [&home, &client] {
+        let mode = fs::metadata(open).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{}", open.display());
+    }
+    assert!(!client.join("CLAUDE.md").exists());
+    assert!(client.join("commands/fix.md").exists() && !client.join("commands/d").exists());
+}

@@ -593,3 +593,39 @@ fn what_the_task_closed_to_its_owner_is_carried_over_all_the_same() {
 fn waits(session: &Session) -> bool {
     !session.status().is_settled()
 }
+
+#[test]
+#[ignore = "needs root"]
+fn needs_root_a_file_of_somebody_else_is_not_given_what_a_task_put_there() {
+    let mut task = task(|ws| {
+        for name in ["own.sh", "other.sh", "bits.sh", "kept.sh"] {
+            write(&ws.join(name), "as it was\n");
+        }
+        for name in ["other.sh", "bits.sh", "kept.sh"] {
+            std::os::unix::fs::chown(ws.join(name), Some(1001), Some(1001)).unwrap();
+        }
+    });
+    // Replaced by files of the task's own user, one of them with nothing but other bits.
+    for (name, text) in
+        [("own.sh", "changed\n"), ("other.sh", "changed\n"), ("bits.sh", "as it was\n")]
+    {
+        task.put(name, text);
+        let bits = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(task.upper().join(name), bits).unwrap();
+    }
+    // Written in place by somebody who was let: the copy keeps its owner.
+    task.put("kept.sh", "changed\n");
+    std::os::unix::fs::chown(task.upper().join("kept.sh"), Some(1001), Some(1001)).unwrap();
+    let report = task.apply();
+    let held: Vec<(String, HoldReason)> =
+        report.held.iter().map(|h| (h.path.to_string(), h.reason)).collect();
+    let lost = |name: &str| (name.to_owned(), HoldReason::OwnerLost);
+    assert_eq!(held, [lost("bits.sh"), lost("other.sh")]);
+    let meta = |name: &str| fs::metadata(task.workspace.join(name)).unwrap();
+    for name in ["other.sh", "bits.sh"] {
+        assert_eq!(task.read(name), "as it was\n");
+        assert_eq!((meta(name).uid(), meta(name).mode() & 0o002), (1001, 0), "{name}");
+    }
+    assert_eq!(task.read("own.sh"), "changed\n");
+    assert_eq!((task.read("kept.sh"), meta("kept.sh").uid()), ("changed\n".to_owned(), 1001));
+}

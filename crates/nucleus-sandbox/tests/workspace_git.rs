@@ -2,118 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test that fails, fails the test")]
 
+#[path = "workspace_git/ground.rs"]
+mod ground;
+#[path = "workspace_git/index.rs"]
+mod index;
+#[path = "workspace_git/nested.rs"]
+mod nested;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nucleus_sandbox::workspace::{
-    ApplyOptions, ApplyReport, HoldReason, Lock, Session, SessionSettings, WorkspaceError, admit,
-    apply, mask, review,
+    ApplyOptions, HoldReason, Session, SessionSettings, WorkspaceError, admit, apply, review,
 };
 
-fn git(dir: &Path, args: &[&str]) -> String {
-    let out = Command::new("git")
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", "/nonexistent")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .args([
-            "-C",
-            dir.to_str().unwrap(),
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@t",
-            "-c",
-            "init.defaultBranch=main",
-        ])
-        .args(args)
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
-
-struct Task {
-    _dir: tempfile::TempDir,
-    workspace: PathBuf,
-    session: Session,
-    lock: Lock,
-}
-
-/// A repository with one commit, and a session whose upper layer is then filled as an overlay's would be: `work`
-/// happens in a clone of the tree, and every file that differs afterwards is copied up.
-fn task(work: impl FnOnce(&Path)) -> Task {
-    let dir = tempfile::tempdir().unwrap();
-    let workspace = dir.path().canonicalize().unwrap().join("ws");
-    fs::create_dir(&workspace).unwrap();
-    git(&workspace, &["init", "-q"]);
-    fs::write(workspace.join("f"), "one\n").unwrap();
-    git(&workspace, &["add", "."]);
-    git(&workspace, &["commit", "-q", "-m", "one"]);
-    let state = dir.path().join("state");
-    let admitted = admit(&workspace, &[], Path::new("/nonexistent/h")).unwrap();
-    let (session, lock) =
-        Session::create(&state, "session-git", &admitted, SessionSettings::default()).unwrap();
-    mask::plan(&workspace, &mask::MaskPolicy::none(), session.dir()).unwrap();
-    let clone = dir.path().join("clone");
-    let copied = Command::new("cp").arg("-a").arg(&workspace).arg(&clone).status().unwrap();
-    assert!(copied.success());
-    work(&clone);
-    copy_up(&clone, &workspace, &session.upper());
-    Task { _dir: dir, workspace, session, lock }
-}
-
-fn copy_up(from: &Path, lower: &Path, upper: &Path) {
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let (low, up) = (lower.join(&name), upper.join(&name));
-        if path.is_dir() {
-            fs::create_dir_all(&up).unwrap();
-            copy_up(&path, &low, &up);
-        } else if fs::read(&low).ok() != fs::read(&path).ok() {
-            fs::copy(&path, &up).unwrap();
-        }
-    }
-    let Ok(entries) = fs::read_dir(lower) else { return };
-    for entry in entries.flatten().filter(|e| !from.join(e.file_name()).exists()) {
-        let up = upper.join(entry.file_name());
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &up,
-            rustix::fs::FileType::CharacterDevice,
-            rustix::fs::Mode::empty(),
-            0,
-        )
-        .unwrap();
-    }
-}
-
-fn commit(dir: &Path) {
-    fs::write(dir.join("f"), "two\n").unwrap();
-    git(dir, &["commit", "-q", "-a", "-m", "two"]);
-}
-
-impl Task {
-    fn apply(&mut self) -> ApplyReport {
-        apply(&mut self.session, &self.lock, &ApplyOptions { review: false, hold: &|_| None })
-            .unwrap()
-    }
-
-    fn subject(&self) -> String {
-        git(&self.workspace, &["log", "-1", "--format=%s"]).trim().to_owned()
-    }
-}
-
-fn reasons(report: &ApplyReport) -> Vec<HoldReason> {
-    let mut out = Vec::new();
-    for held in report.held.iter().filter(|h| h.path.to_string().starts_with(".git")) {
-        if !out.contains(&held.reason) {
-            out.push(held.reason);
-        }
-    }
-    out
-}
+use ground::{commit, git, reasons, task};
 
 #[test]
 fn a_commit_is_carried_over() {

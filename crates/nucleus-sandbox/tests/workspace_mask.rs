@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that fails, fails the test")]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::Instant;
 
@@ -107,4 +107,63 @@ fn a_large_tree_is_walked_whole_and_fast() {
     println!("10,000 entries in {took:?}");
     assert_eq!(masks.len(), 1, "the last file of the last directory is found");
     assert!(took.as_secs() < 10, "{took:?}");
+}
+
+#[test]
+fn every_configuration_of_a_repository_is_scrubbed_whatever_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let ws = dir.path().join("ws");
+    let text = "[remote \"origin\"]\n\turl = https://u:hunter2@h/x.git\n";
+    write(&ws.join(".git/config.worktree"), text);
+    write(&ws.join("mirror.git/HEAD"), "ref: refs/heads/main\n");
+    fs::create_dir_all(ws.join("mirror.git/refs")).unwrap();
+    write(&ws.join("mirror.git/config"), text);
+    write(&ws.join("ordinary/HEAD"), "control: no repository");
+    write(&ws.join("ordinary/config"), text);
+    let masks = mask::plan(&ws, &policy(), dir.path()).unwrap();
+    for path in [".git/config.worktree", "mirror.git/config"] {
+        let Cover::Copy(copy) = &find(&masks, path).unwrap().cover else { panic!("{path}") };
+        assert!(!fs::read_to_string(copy).unwrap().contains("hunter2"), "{path}");
+    }
+    assert_eq!(masks.len(), 2, "{masks:?}");
+}
+
+#[test]
+fn what_is_closed_to_its_owner_is_covered_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let ws = dir.path().join("ws");
+    for (name, mode) in [("none", 0o000), ("search", 0o300), ("list", 0o600), ("open", 0o700)] {
+        write(&ws.join(name).join("deep/server.key"), "canary");
+        fs::set_permissions(ws.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    write(&ws.join(".git/config"), "[remote \"o\"]\n\turl = https://u:hunter2@h/x\n");
+    fs::set_permissions(ws.join(".git/config"), fs::Permissions::from_mode(0o000)).unwrap();
+    let masks = as_an_ordinary_owner(&ws, dir.path(), |ws, session| {
+        mask::plan(ws, &policy(), session).unwrap()
+    });
+    for name in ["none", "search", "list"] {
+        let found = find(&masks, name).unwrap();
+        assert_eq!((found.reason, &found.cover), (MaskReason::Closed, &Cover::Directory), "{name}");
+    }
+    assert_eq!(find(&masks, ".git/config").unwrap().cover, Cover::File);
+    assert_eq!(masks.len(), 4, "control: what is open is walked, not covered: {masks:?}");
+}
+
+/// Runs `work` on a thread without root's right to pass every mode.
+fn as_an_ordinary_owner<T: Send>(
+    ws: &Path,
+    session: &Path,
+    work: impl FnOnce(&Path, &Path) -> T + Send,
+) -> T {
+    use rustix::thread::{CapabilitySet, set_capabilities};
+    std::thread::scope(|scope| {
+        let limited = scope.spawn(|| {
+            // Capabilities are those of a thread; without them root is an owner like any other.
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+            set_capabilities(None, sets).unwrap();
+            work(ws, session)
+        });
+        limited.join().unwrap()
+    })
 }

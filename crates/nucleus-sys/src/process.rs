@@ -185,6 +185,31 @@ pub fn ignore_terminal_stops() {
     let _before = unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
 }
 
+/// Stops as a program does that does not handle SIGTSTP: this process, or all of its group; nothing happens where no shell
+/// could continue it. A handler there was is there again afterwards. From the main thread only: elsewhere the handler may
+/// be back before the signal comes.
+///
+/// # Errors
+/// What `kill(2)` says.
+pub fn stop(whole_group: bool) -> io::Result<()> {
+    // SAFETY: every member of it is a number or may be null, and all zero is the default action.
+    let default: libc::sigaction = unsafe { std::mem::zeroed() };
+    let mut before = default;
+    // SAFETY: both point to live values, and the default action installs no handler.
+    if unsafe { libc::sigaction(libc::SIGTSTP, &raw const default, &raw mut before) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let sent = if whole_group {
+        rustix::process::kill_current_process_group(Signal::TSTP)
+    } else {
+        rustix::process::kill_process(rustix::process::getpid(), Signal::TSTP)
+    };
+    // SAFETY: what was there before, with the same flags.
+    let _restored =
+        unsafe { libc::sigaction(libc::SIGTSTP, &raw const before, std::ptr::null_mut()) };
+    Ok(sent?)
+}
+
 /// Forbids privileges through `execve(2)` for this process and its children.
 ///
 /// # Errors

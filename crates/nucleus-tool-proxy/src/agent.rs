@@ -104,6 +104,11 @@ pub(crate) fn program_inside(program: &Path, package: Option<&Path>) -> String {
     format!("{AGENT_DIR_INSIDE}/{}", relative.display())
 }
 
+/// True when `agent` asks about its own tools through the door.
+pub(crate) fn asks(agent: &str, extra_args: &[String], in_terminal: bool) -> bool {
+    agent == "claude" && claude::asks(extra_args, in_terminal)
+}
+
 /// Makes the launch of `agent`.
 ///
 /// # Errors
@@ -174,26 +179,35 @@ fn base_env(intake: &Intake<'_>) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use nucleus_wire::tool::PROMPT_TOOL;
+
     use super::*;
 
-    fn launched(agent: &str, resume: Option<&Resume>) -> Launch {
-        let (tools, settings) = (vec!["read".to_owned()], BTreeMap::new());
-        let intake = Intake {
+    fn intake<'a>(
+        agent: &str,
+        tools: &'a [String],
+        settings: &'a BTreeMap<String, String>,
+    ) -> Intake<'a> {
+        Intake {
             program: "/opt/nucleus/agent/program",
             interpreted: agent == "gemini",
             prompt: "-- fix it",
             extra_args: &[],
             input: None,
-            tools: &tools,
+            tools,
             lang: None,
             terminal: None,
             model: Some("some-model"),
-            resume,
+            resume: None,
             provider: Some("openai"),
-            settings: &settings,
+            settings,
             workspace: Path::new("/work"),
-        };
-        launch(agent, &intake).unwrap()
+        }
+    }
+
+    fn launched(agent: &str, resume: Option<&Resume>) -> Launch {
+        let (tools, settings) = (vec!["read".to_owned()], BTreeMap::new());
+        launch(agent, &Intake { resume, ..intake(agent, &tools, &settings) }).unwrap()
     }
 
     #[test]
@@ -219,6 +233,51 @@ mod tests {
                 assert!(talks.contains(part), "{agent}: {part} in {talks}");
             }
         }
+    }
+
+    #[test]
+    fn claude_code_asks_through_the_door_unless_the_user_says_otherwise() {
+        let args = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
+        let flag = "--permission-prompt-tool";
+        for (given, expected) in [
+            (args(&[]), true),
+            (args(&["--tools", "default"]), true),
+            (args(&["--permission-prompt-toolbox", "x"]), true),
+            (args(&[flag, PROMPT_TOOL]), true),
+            (args(&[&format!("{flag}={PROMPT_TOOL}")]), true),
+            (args(&["--verbose", flag, "mcp__other__ask"]), false),
+            (args(&[&format!("{flag}=mcp__other__ask")]), false),
+            (args(&[flag]), false),
+        ] {
+            assert_eq!(asks("claude", &given, false), expected, "{given:?}");
+            assert!(!asks("claude", &given, true), "its own interface asks its user: {given:?}");
+            assert!(!asks("codex", &given, false), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn claude_code_gets_a_mode_that_asks_and_the_tool_to_ask() {
+        let (listed, settings) = (["read", "permission_prompt"], BTreeMap::new());
+        let line = |tools: usize, extra: &[&str]| {
+            let tools: Vec<String> = listed.iter().take(tools).map(|t| (*t).to_owned()).collect();
+            let extra_args: Vec<String> = extra.iter().map(|arg| (*arg).to_owned()).collect();
+            let intake = Intake {
+                tools: &tools,
+                extra_args: &extra_args,
+                ..intake("claude", &[], &settings)
+            };
+            launch("claude", &intake).unwrap().argv.join(" ")
+        };
+        let asking = line(2, &[]);
+        let flags = format!("--permission-mode default --permission-prompt-tool {PROMPT_TOOL}");
+        assert!(asking.contains(&flags), "{asking}");
+        assert!(asking.contains("--allowedTools mcp__nucleus__read --"), "{asking}");
+        let silent = line(1, &[]);
+        assert!(silent.contains("--permission-mode dontAsk"), "{silent}");
+        assert!(!silent.contains("--permission-prompt-tool"), "{silent}");
+        let theirs = line(2, &["--permission-mode", "plan", "--permission-prompt-tool", "x"]);
+        assert!(theirs.ends_with("--permission-mode plan --permission-prompt-tool x"), "{theirs}");
+        assert_eq!(theirs.matches("--permission-").count(), 2, "{theirs}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::door::{Door, Scope, http};
 use crate::session;
 use crate::task::{Running, Task, TaskEvent};
+use crate::withheld;
 
 /// What holds, in the record of the session.
 pub(crate) const SCOPE: &str = "only tool calls are enforced";
@@ -61,7 +62,9 @@ pub(crate) fn start(
     };
     let unavailable = |error: std::io::Error| session::io_failure("the client's door", &error);
     let scope = if ends.listener.is_some() { Scope::OutsideHttp } else { Scope::Outside };
-    let door = Door::new(task.executor.clone(), caller.clone(), scope).map_err(unavailable)?;
+    let withheld = withheld::instruction(&task.session.handles.masks);
+    let door =
+        Door::new(task.executor.clone(), caller.clone(), scope, withheld).map_err(unavailable)?;
     let by_http = ends.listener.is_some();
     if let Some(listener) = ends.listener {
         let token = token(ends.token).map_err(unavailable)?;

@@ -49,7 +49,7 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// A door for `caller`.
+    /// A door for `caller`; `withheld` says what no tool shows.
     ///
     /// # Errors
     /// The host gives no threads.
@@ -57,13 +57,14 @@ impl Door {
         executor: Executor,
         caller: Caller,
         scope: Scope,
+        withheld: Option<String>,
     ) -> std::io::Result<Arc<Self>> {
         let pool = Pool::new(WORKERS, QUEUED_MAX)?;
         Ok(Arc::new(Self {
             executor,
             caller,
             scope,
-            instructions: answer::instructions(scope),
+            instructions: answer::instructions(scope, withheld),
             pool,
             rounds: Rounds::default(),
             connections: AtomicUsize::new(0),

@@ -7,13 +7,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nucleus::{Feed, Recorder};
+use nucleus::{Feed, Sandbox, TurnedAway};
 use nucleus_gate::{
     DnsStub, GateConfig, Ledger, LoginFile, ModelGate, Origin, PackageGate, PriceTable, Provider,
     ProxyRules, Roots, Secret,
 };
 use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, ModelUpstream};
-use nucleus_wire::display::escape_short;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -23,8 +22,6 @@ use crate::publish::{self, Published, Relay};
 const KEY_BYTES_MAX: u64 = 16 * 1024;
 /// How long open calls may take to book what they used when the task ends.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Longest name shown, in characters.
-const NAME_CHARS_MAX: usize = 200;
 
 /// The servers of one task.
 pub(crate) struct Egress {
@@ -66,14 +63,11 @@ impl Egress {
     pub(crate) fn serve_names(
         &mut self,
         sockets: (UdpSocket, TcpListener),
-        recorder: Recorder,
+        sandbox: Sandbox,
         feed: Arc<dyn Feed>,
     ) {
         let stop = stopped(self.stop.subscribe());
-        let told = Arc::clone(&feed);
-        let stub = DnsStub::new(Arc::new(move |name, kind| {
-            refuse_name(&recorder, told.as_ref(), name, kind)
-        }));
+        let stub = DnsStub::new(Arc::new(move |name, kind| refuse_name(&sandbox, name, kind)));
         let (udp, tcp) = sockets;
         self.servers.push(self.runtime.spawn(async move {
             if let Err(error) = stub.serve(udp, Some(tcp), stop).await {
@@ -189,25 +183,13 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ended = stop.wait_for(|stopped| *stopped).await;
 }
 
-fn refuse_name(recorder: &Recorder, feed: &dyn Feed, name: &str, kind: &str) {
-    let target = escape_short(&format!("{name} {kind}"), NAME_CHARS_MAX);
-    let mut event = recorder.event("name_query");
-    event.tool = Some("dns".to_owned());
-    event.target = Some(target.clone());
-    event.decision = Some("deny".to_owned());
-    event.rule = Some("deny.network.name".to_owned());
-    event.detail.insert("layer".to_owned(), "network".into());
-    // A log that cannot be written denies every call by itself; the name gets no answer either way.
-    let _poisoned = recorder.note(&event);
-    feed.event(FeedEvent {
-        call: 0,
-        status: FeedStatus::Denied,
-        tool: "dns".to_owned(),
-        target,
-        rule: Some("deny.network.name".to_owned()),
-        layer: Some("network".to_owned()),
-        detail: None,
-        duration_ms: None,
+fn refuse_name(sandbox: &Sandbox, name: &str, kind: &str) {
+    sandbox.turned_away(&TurnedAway {
+        kind: "name_query",
+        tool: "dns",
+        target: &format!("{name} {kind}"),
+        rule: "deny.network.name",
+        layer: "network",
     });
 }
 

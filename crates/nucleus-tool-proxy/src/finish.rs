@@ -5,17 +5,24 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nucleus::{Approved, Digest};
 use nucleus_log::{Keys, VerifyOptions};
-use nucleus_sandbox::workspace::{self, ApplyOptions, ApplyReport, Status};
+use nucleus_sandbox::workspace::{self, ApplyOptions, ApplyReport, HoldReason, Status, TaskFiles};
 use nucleus_sandbox::{Driver, PodEnd};
 use nucleus_wire::changeset;
 use nucleus_wire::control::{Failure, FailureClass, FileChange, Summary};
+use rustix::io::Errno;
 
 use crate::session;
 use crate::task::Task;
 
-/// Exit code of a command that could not be executed, as shells give it.
-pub(crate) const NOT_EXECUTED: i32 = 127;
+/// Largest file that a call can have written, in bytes, with room.
+const APPROVED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Exit code of a command that is not there, as shells give it.
+const NOT_FOUND: i32 = 127;
+/// Exit code of a command that is there and cannot be executed, as shells give it.
+const NOT_EXECUTABLE: i32 = 126;
 
 /// Why the payload runs no more.
 #[derive(Debug)]
@@ -49,10 +56,15 @@ impl Ending {
         match self {
             Self::Finished(Some(PodEnd::Code(code))) => Some(*code),
             Self::Finished(Some(PodEnd::Signal(signal))) => Some(signal.saturating_add(128)),
-            Self::Finished(Some(PodEnd::NotExecuted(_))) => Some(NOT_EXECUTED),
+            Self::Finished(Some(PodEnd::NotExecuted(number))) => Some(not_executed(*number)),
             _ => None,
         }
     }
+}
+
+/// The exit code of a command that was not executed, by the system's error number.
+fn not_executed(number: i32) -> i32 {
+    if number == Errno::NOENT.raw_os_error() { NOT_FOUND } else { NOT_EXECUTABLE }
 }
 
 /// Ends the task.
@@ -77,7 +89,15 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
         if ending.is_complete() && dead.is_ok() { Some(record_apply(&recorder)) } else { None };
     let applied = match &announced {
         Some(Ok(())) => {
-            let options = ApplyOptions { review: spec.review, hold: &|path| withhold.hold(path) };
+            let left = session.session.files().ok();
+            let approved = executor.sandbox().approved();
+            let hold = |path: &str| {
+                let reason = withhold.hold(path)?;
+                let let_through = reason == HoldReason::NotPermitted
+                    && was_approved(approved, left.as_ref(), path);
+                (!let_through).then_some(reason)
+            };
+            let options = ApplyOptions { review: spec.review, hold: &hold };
             workspace::apply(&mut session.session, &session.lock, &options).map(Some)
         }
         Some(Err(_)) | None => Ok(None),
@@ -120,6 +140,16 @@ pub(crate) fn finish(task: Task, ending: Ending) -> Result<Summary, Failure> {
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         enforcement: session::enforcement(&session.handles.enforcement),
     })
+}
+
+/// Whether a person approved what the policy alone lets nobody write: this content of a file, or a commit.
+fn was_approved(approved: &Approved, left: Option<&TaskFiles>, path: &str) -> bool {
+    if path.starts_with(".git/") {
+        return approved.commit();
+    }
+    let file = left.and_then(|left| left.file(path));
+    let digest = file.and_then(|file| Digest::of_reader(file, APPROVED_BYTES_MAX).ok());
+    digest.is_some_and(|(digest, _)| approved.covers(path, &digest))
 }
 
 /// Writes down what the task changed, while the workspace and the task's version of it still differ, for whoever reads the
@@ -291,6 +321,17 @@ mod tests {
 
     fn created(path: &str) -> FileChange {
         FileChange { path: path.to_owned(), kind: "created".to_owned(), reason: None }
+    }
+
+    #[test]
+    fn what_was_not_executed_has_the_codes_of_shells() {
+        let code = |errno: Errno| {
+            Ending::Finished(Some(PodEnd::NotExecuted(errno.raw_os_error()))).exit_code()
+        };
+        assert_eq!(code(Errno::NOENT), Some(127));
+        for there in [Errno::ACCESS, Errno::NOEXEC, Errno::ISDIR, Errno::NOTDIR] {
+            assert_eq!(code(there), Some(126), "{there}");
+        }
     }
 
     #[test]

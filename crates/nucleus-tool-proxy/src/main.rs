@@ -12,15 +12,18 @@ mod door;
 mod egress;
 mod envelope;
 mod finish;
+mod log;
 mod model;
 mod opening;
 mod packages;
 mod payload;
 mod publish;
+mod reception;
 mod runner;
 mod session;
 mod task;
 mod terminal;
+mod withheld;
 mod world;
 
 use std::os::fd::OwnedFd;

@@ -1,36 +1,27 @@
 //! The gate's ledger over the enforcement point: a model call is an effect and walks the same rooms.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use nucleus::{
-    Amount, Caller, Digest, Executor, Feed, ModelCallRequest, ModelTicket, ModelUsage, Recorder,
+    Amount, Caller, Digest, Executor, ModelCallRequest, ModelTicket, ModelUsage, Recorder,
+    TurnedAway,
 };
 use nucleus_gate::{
     Admission, Denial, Ledger, ModelCall, Note, Refusal, Remaining, Reservation, Ticket, Usage,
 };
-use nucleus_wire::control::{FeedEvent, FeedStatus};
 use nucleus_wire::display::escape_short;
-
-/// Longest target shown in the feed, in characters.
-const TARGET_CHARS_MAX: usize = 120;
 
 /// Decides, reserves and records model calls.
 pub(crate) struct ModelLedger {
     executor: Executor,
     caller: Caller,
     recorder: Recorder,
-    feed: Arc<dyn Feed>,
 }
 
 impl ModelLedger {
     /// A ledger for the agent behind `caller`.
-    pub(crate) fn new(
-        executor: Executor,
-        caller: Caller,
-        recorder: Recorder,
-        feed: Arc<dyn Feed>,
-    ) -> Self {
-        Self { executor, caller, recorder, feed }
+    pub(crate) fn new(executor: Executor, caller: Caller, recorder: Recorder) -> Self {
+        Self { executor, caller, recorder }
     }
 }
 
@@ -70,23 +61,12 @@ impl Ledger for ModelLedger {
     }
 
     fn refused(&self, refusal: &Refusal, request: &str) {
-        let mut event = self.recorder.event("gate_refusal");
-        event.tool = Some("model".to_owned());
-        event.target = Some(request.to_owned());
-        event.decision = Some("deny".to_owned());
-        event.rule = Some(refusal.code().to_owned());
-        event.detail.insert("layer".to_owned(), refusal.layer().into());
-        // A log that cannot be written denies the next admission by itself.
-        let _poisoned = self.recorder.note(&event);
-        self.feed.event(FeedEvent {
-            call: 0,
-            status: FeedStatus::Denied,
-            tool: "model".to_owned(),
-            target: escape_short(request, TARGET_CHARS_MAX),
-            rule: Some(refusal.code().to_owned()),
-            layer: Some(refusal.layer().to_owned()),
-            detail: None,
-            duration_ms: None,
+        self.executor.sandbox().turned_away(&TurnedAway {
+            kind: "gate_refusal",
+            tool: "model",
+            target: request,
+            rule: refusal.code(),
+            layer: refusal.layer(),
         });
     }
 

@@ -9,16 +9,12 @@ use crate::client;
 use crate::packages;
 use crate::session::{self, TaskSession};
 use crate::task::{Task, limits};
+use crate::withheld;
 
 /// Tells the user what holds.
 pub(crate) fn announce(task: &Task, policy: &str, notes: Vec<String>) {
     let mut notes = notes;
-    if task.session.handles.masked > 0 {
-        notes.push(format!(
-            "{} paths of the workspace are withheld from the agent",
-            task.session.handles.masked
-        ));
-    }
+    notes.extend(withheld::notes(&task.session.handles.masks));
     if !task.spec.within.is_empty() {
         notes.push(format!(
             "the workspace is the whole repository, {}; you stand in {}",
@@ -26,13 +22,17 @@ pub(crate) fn announce(task: &Task, policy: &str, notes: Vec<String>) {
             task.spec.within
         ));
     }
-    match worktree::link(&task.spec.workspace) {
-        Some(Link::Worktree(found)) => notes.push(format!(
-            "this is a git worktree: its repository, {}, can be read by commands and not written; commit yourself afterwards",
-            found.common.display()
-        )),
+    let link = worktree::link(&task.spec.workspace);
+    match &link {
+        Some(Link::Worktree(found) | Link::Submodule(found)) => {
+            let what = if matches!(link, Some(Link::Submodule(_))) { "submodule" } else { "worktree" };
+            notes.push(format!(
+                "this is a git {what}: its repository, {}, can be read by commands and not written; commit yourself afterwards",
+                found.common.display()
+            ));
+        }
         Some(_) => notes.push(
-            "the .git of this workspace names a place outside of it (a submodule?), which no command sees: git does not work here"
+            "the .git of this workspace names a place outside of it, which no command sees: git does not work here"
                 .to_owned(),
         ),
         None => {}
@@ -85,7 +85,7 @@ pub(crate) fn record(
     event.detail.insert("limit_micro_usd".to_owned(), limit.cost_micro_usd.into());
     event.detail.insert("limit_input_tokens".to_owned(), limit.input_tokens.into());
     event.detail.insert("limit_output_tokens".to_owned(), limit.output_tokens.into());
-    if let Payload::Client = spec.payload {
+    if let Payload::Client { .. } = spec.payload {
         event.detail.insert("scope".to_owned(), client::SCOPE.into());
     }
     recorder.append(&event, nucleus_log::Durability::Durable).map(|_| ()).map_err(|error| Failure {

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use lattice_guard::{Packages, Registry};
 use nucleus::{
     Caller, Channel, Digest, Executor, Feed, PackageFetchRequest, PackageTicket, Principal,
-    Recorder,
+    TurnedAway,
 };
 use nucleus_gate::{
     Denial, FetchTicket, PackageFetch, PackageGate, PackageGateConfig, PackageLedger,
     PackageRefusal, ProxyRules, Roots,
 };
 use nucleus_sandbox::ToolGate;
-use nucleus_wire::control::{Failure, FailureClass, FeedEvent, FeedStatus, PackageSources};
-use nucleus_wire::display::escape_short;
+use nucleus_wire::control::{Failure, FailureClass, PackageSources};
 
 use crate::task::Task;
 
@@ -23,8 +22,6 @@ use crate::task::Task;
 const PORT: u16 = 61_080;
 /// Where every cargo looks last for its settings, whatever its home and working directory.
 const CARGO_SETTINGS: &str = "/.cargo/config.toml";
-/// Longest target shown in the feed, in characters.
-const TARGET_CHARS_MAX: usize = 120;
 
 /// What tool pods get for these registries; nothing for none.
 pub(crate) fn tool_gate(packages: &Packages) -> Option<ToolGate> {
@@ -43,19 +40,22 @@ pub(crate) fn tool_gate(packages: &Packages) -> Option<ToolGate> {
 
 /// Changes an environment that is made for working offline.
 pub(crate) fn lead(env: &mut BTreeMap<String, String>, packages: &Packages) {
+    let at = |path: &str| format!("http://127.0.0.1:{PORT}/{path}");
     for registry in packages.iter() {
-        let (offline, settings): (&str, &[(&str, &str)]) = match registry {
-            Registry::Npm => ("npm_config_offline", &[("npm_config_registry", "npm/")]),
+        let (offline, settings): (&str, Vec<(&str, String)>) = match registry {
+            Registry::Npm => ("npm_config_offline", vec![("npm_config_registry", at("npm/"))]),
             Registry::Pip => (
                 "PIP_NO_INDEX",
-                &[("PIP_INDEX_URL", "pip/simple/"), ("UV_DEFAULT_INDEX", "pip/simple/")],
+                vec![("PIP_INDEX_URL", at("pip/simple/")), ("UV_DEFAULT_INDEX", at("pip/simple/"))],
             ),
-            _ => ("CARGO_NET_OFFLINE", &[]),
+            // Some distributions' Go does not ask the checksum database unless told to.
+            Registry::Go => {
+                ("GOPROXY", vec![("GOPROXY", at("go")), ("GOSUMDB", "sum.golang.org".to_owned())])
+            }
+            _ => ("CARGO_NET_OFFLINE", Vec::new()),
         };
         env.remove(offline);
-        for (name, path) in settings {
-            env.insert((*name).to_owned(), format!("http://127.0.0.1:{PORT}/{path}"));
-        }
+        env.extend(settings.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
 }
 
@@ -80,8 +80,6 @@ pub(crate) fn serve(task: &mut Task, principal: &Principal) -> Result<(), Failur
     let ledger = Ledger {
         executor: task.executor.clone(),
         caller: Caller::new(Channel::PackageGate, principal.clone()),
-        recorder: task.recorder.clone(),
-        feed: Arc::clone(&feed),
     };
     let packages = task.executor.envelope().permissions().packages.clone();
     let gate = gate(&packages, &task.spec.packages, Arc::new(ledger))?;
@@ -116,8 +114,6 @@ fn gate(
 struct Ledger {
     executor: Executor,
     caller: Caller,
-    recorder: Recorder,
-    feed: Arc<dyn Feed>,
 }
 
 impl PackageLedger for Ledger {
@@ -137,22 +133,12 @@ impl PackageLedger for Ledger {
     }
 
     fn refused(&self, refusal: &PackageRefusal, request: &str) {
-        let mut event = self.recorder.event("gate_refusal");
-        event.tool = Some("packages".to_owned());
-        event.target = Some(request.to_owned());
-        event.decision = Some("deny".to_owned());
-        event.rule = Some(refusal.code().to_owned());
-        // A log that cannot be written denies the next admission by itself.
-        let _poisoned = self.recorder.note(&event);
-        self.feed.event(FeedEvent {
-            call: 0,
-            status: FeedStatus::Denied,
-            tool: "packages".to_owned(),
-            target: escape_short(request, TARGET_CHARS_MAX),
-            rule: Some(refusal.code().to_owned()),
-            layer: Some("gate".to_owned()),
-            detail: None,
-            duration_ms: None,
+        self.executor.sandbox().turned_away(&TurnedAway {
+            kind: "gate_refusal",
+            tool: "packages",
+            target: request,
+            rule: refusal.code(),
+            layer: "gate",
         });
     }
 }
@@ -172,9 +158,15 @@ mod tests {
     #[test]
     fn clients_of_named_registries_are_led_to_the_gate_and_no_others() {
         let offline = || -> BTreeMap<String, String> {
-            [("CARGO_NET_OFFLINE", "true"), ("npm_config_offline", "true"), ("PIP_NO_INDEX", "1")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into()
+            [
+                ("CARGO_NET_OFFLINE", "true"),
+                ("npm_config_offline", "true"),
+                ("PIP_NO_INDEX", "1"),
+                ("GOPROXY", "off"),
+                ("GOTOOLCHAIN", "local"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
         };
         let mut none = offline();
         lead(&mut none, &Packages::bottom());
@@ -186,6 +178,13 @@ mod tests {
         assert!(!npm.contains_key("npm_config_offline"));
         assert_eq!(npm.get("npm_config_registry").unwrap(), "http://127.0.0.1:61080/npm/");
         assert!(npm.contains_key("CARGO_NET_OFFLINE") && npm.contains_key("PIP_NO_INDEX"));
+        assert_eq!(npm.get("GOPROXY").unwrap(), "off");
+
+        let mut go = offline();
+        lead(&mut go, &Packages::only([Registry::Go]));
+        assert_eq!(go.get("GOPROXY").unwrap(), "http://127.0.0.1:61080/go");
+        assert_eq!(go.get("GOSUMDB").unwrap(), "sum.golang.org");
+        assert_eq!(go.get("GOTOOLCHAIN").unwrap(), "local");
         assert!(tool_gate(&Packages::only([Registry::Npm])).unwrap().files.is_empty());
     }
 }

@@ -155,7 +155,14 @@ impl PodRunner {
 impl Runner for PodRunner {
     fn hint(&self, output: &str) -> Option<String> {
         let hint = nucleus_sandbox::toolchain::offline_hint(output)?;
-        Some(format!("{}; the user can run `{}` outside the sandbox", hint.text, hint.command))
+        let said =
+            format!("{}; the user can run `{}` outside the sandbox", hint.text, hint.command);
+        Some(match hint.printed {
+            Some(name) => format!(
+                "{said}. The name `{name}` is what the command printed: look whether it is the package that is meant"
+            ),
+            None => said,
+        })
     }
 
     fn resolve(&self, program: &str, cwd: &str) -> Result<Program, RunnerError> {
@@ -222,9 +229,10 @@ pub(crate) fn exit_of(end: PodEnd, program: &str) -> Result<Exit, RunnerError> {
         PodEnd::NotExecuted(number) if number == Errno::NOENT.raw_os_error() => {
             Err(RunnerError::NotFound { program: program.to_owned() })
         }
-        PodEnd::NotExecuted(number) => {
-            Err(RunnerError::Io(std::io::Error::from_raw_os_error(number)))
-        }
+        PodEnd::NotExecuted(number) => Err(RunnerError::NotExecutable {
+            program: program.to_owned(),
+            source: std::io::Error::from_raw_os_error(number),
+        }),
         _ => Ok(Exit::Signal(9)),
     }
 }

@@ -7,17 +7,20 @@ use std::sync::Arc;
 use lattice_guard::{
     Envelope, IsolationLevel, Models, Packages, PathPattern, PathRules, Permissions,
 };
-use nucleus_log::{Keys, Origin, Writer};
+use nucleus::Past;
+use nucleus_log::Writer;
 use nucleus_sandbox::toolchain::{self, HostEnv, Toolchain};
 use nucleus_sandbox::workspace::worktree::{self, Link};
-use nucleus_sandbox::workspace::{self, Lock, Mode, Session, SessionSettings, WorkspaceError};
+use nucleus_sandbox::workspace::{
+    self, Lock, Mask, MaskReason, Mode, Session, SessionSettings, WorkspaceError,
+};
 use nucleus_sandbox::{
     Driver, Enforcement, HOME, LauncherConfig, Limits, LocalDriver, PodIds, SandboxError,
     SessionHandles, SessionSpec, Strength, Withhold, WorkspaceMode,
 };
 use nucleus_wire::control::{Failure, FailureClass, FromProxy, Payload, PolicySource, TaskSpec};
 
-use crate::packages;
+use crate::{log, packages};
 
 /// A session whose walls stand.
 pub(crate) struct TaskSession {
@@ -27,6 +30,8 @@ pub(crate) struct TaskSession {
     pub lock: Lock,
     /// The log.
     pub writer: Arc<Writer>,
+    /// What it said of approvals before this process.
+    pub past: Past,
     /// Makes pods.
     pub driver: Arc<LocalDriver>,
     /// What the host holds of the walls.
@@ -55,9 +60,13 @@ pub(crate) fn admit(spec: &TaskSpec) -> Result<workspace::Workspace, Failure> {
 ///
 /// # Errors
 /// A path that cannot be named in a rule; nothing may be read then.
-pub(crate) fn hide_scrubbed(envelope: &Envelope, scrubbed: &[String]) -> Result<Envelope, Failure> {
-    let patterns: Result<Vec<PathPattern>, _> =
-        scrubbed.iter().map(|path| PathPattern::parse(&literal(path))).collect();
+pub(crate) fn hide_scrubbed(envelope: &Envelope, masks: &[Mask]) -> Result<Envelope, Failure> {
+    let patterns: Result<Vec<PathPattern>, _> = masks
+        .iter()
+        .filter(|mask| mask.reason == MaskReason::Credential)
+        .filter_map(|mask| mask.path.as_str())
+        .map(|path| PathPattern::parse(&literal(path)))
+        .collect();
     let patterns = patterns.map_err(|error| Failure {
         class: FailureClass::Internal,
         message: format!("a file with a credential cannot be withheld: {error}"),
@@ -142,9 +151,9 @@ pub(crate) fn open(
     let (mut session, lock) = Session::create(&spec.state_dir, &spec.session, admitted, settings)
         .map_err(|error| workspace_failure(&error))?;
     withhold.save(session.dir()).map_err(|error| io_failure("the session", &error))?;
-    let (writer, toolchains, prepared) = std::thread::scope(|scope| {
+    let ((writer, past), toolchains, prepared) = std::thread::scope(|scope| {
         // A new log waits for the disk, new walls for the kernel: neither for the other.
-        let log = scope.spawn(|| log(&spec.state_dir, &session));
+        let log = scope.spawn(|| log::open(&spec.state_dir, &session.log_path(), session.id()));
         let walls = walls(spec, &driver, withhold, packages, &session, policy_digest);
         let log = log.join().unwrap_or_else(|_| {
             Err(Failure {
@@ -171,7 +180,7 @@ pub(crate) fn open(
     let ids = if mode == Mode::Overlay { handles.ids.disk_map() } else { None };
     session.set_mode(&lock, mode, ids).map_err(|error| workspace_failure(&error))?;
     let packages = packages.clone();
-    Ok(TaskSession { session, lock, writer, driver, handles, toolchains, packages })
+    Ok(TaskSession { session, lock, writer, past, driver, handles, toolchains, packages })
 }
 
 /// Finds what the pods get beside the workspace, and builds the walls.
@@ -189,9 +198,9 @@ fn walls(
     });
     let cache_dir = cache(&spec.state_dir, &spec.workspace, policy_digest)?;
     let beside = match worktree::link(&spec.workspace) {
-        Some(Link::Worktree(found)) => found
-            .binds(session.dir())
-            .map_err(|error| io_failure("the repository of the worktree", &error))?,
+        Some(Link::Worktree(found) | Link::Submodule(found)) => found
+            .binds(session.dir(), &withhold.masks())
+            .map_err(|error| io_failure("the repository beside the workspace", &error))?,
         _ => Vec::new(),
     };
     let prepared = driver.prepare(&SessionSpec {
@@ -278,22 +287,6 @@ pub(crate) fn enforcement(found: &Enforcement) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn log(state_dir: &Path, session: &Session) -> Result<Arc<Writer>, Failure> {
-    let unwritable = |error: &dyn std::fmt::Display| Failure {
-        class: FailureClass::Unavailable,
-        message: format!("the log cannot be written: {error}"),
-        hint: Some(
-            "nothing runs without a log; free space or repair the state directory".to_owned(),
-        ),
-    };
-    let keys = Keys::load_or_create(&state_dir.join("keys")).map_err(|error| unwritable(&error))?;
-    let origin = Origin::parse(&format!("nucleus/session/{}", session.id()))
-        .map_err(|error| unwritable(&error))?;
-    Writer::create(&session.log_path(), &keys, origin)
-        .map(Arc::new)
-        .map_err(|error| unwritable(&error))
-}
-
 /// Writable layers of toolchain caches: one directory per workspace and policy, never shared with another.
 fn cache(state_dir: &Path, workspace: &Path, policy_digest: &str) -> Result<PathBuf, Failure> {
     use std::os::unix::ffi::OsStrExt;
@@ -319,7 +312,7 @@ fn task_words(payload: &Payload) -> String {
     match payload {
         Payload::Agent { agent, prompt, .. } => format!("{agent}: {prompt}"),
         Payload::Command { argv } => argv.join(" "),
-        Payload::Client => "tool calls of an MCP client outside of any pod".to_owned(),
+        Payload::Client { .. } => "tool calls of an MCP client outside of any pod".to_owned(),
     }
 }
 
@@ -384,6 +377,16 @@ pub(crate) fn not_runnable(program: &str, error: &nucleus::RunnerError, path: &s
         nucleus::RunnerError::NotFound { .. } => format!(
             "nucleus: {program}: not found in the sandbox\n  a pod sees this system's programs and the toolchains found here, nothing of your home\n  searched: {path}\n"
         ),
+        nucleus::RunnerError::NotExecutable { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            format!(
+                "nucleus: {program}: found, but not executable\n  `chmod +x` makes a program executable; a directory never is\n"
+            )
+        }
+        nucleus::RunnerError::NotExecutable { source, .. } => {
+            format!("nucleus: {program}: found, but it cannot be executed: {source}\n")
+        }
         other => format!("nucleus: {program}: {}\n", with_causes(other)),
     };
     FromProxy::Output { stream: "stderr".to_owned(), text, hex: None }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use lattice_guard::{Envelope, RelPath};
 use nucleus::{
-    Amount, Answer, AtomicBudget, Caller, Cancel, Channel, Clock, Ending as CallEnding, Executor,
-    Exit, Feed, Principal, Recorder, SystemClock,
+    Amount, Answer, AtomicBudget, Caller, Cancel, Channel, Clock, CommandEnding,
+    Ending as CallEnding, Executor, Feed, Principal, Recorder, SystemClock,
 };
 use nucleus_sandbox::{Driver, Pod, PodEnd, Withhold};
 use nucleus_wire::control::{Failure, FailureClass, Payload, Summary, TaskSpec};
@@ -23,8 +23,10 @@ use crate::finish::{self, Ending};
 use crate::model::ModelLedger;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
-use crate::terminal::Terminal;
-use crate::{agent_pod, approvals, attach, door, opening, packages, payload, publish, world};
+use crate::terminal::{Early, Terminal};
+use crate::{
+    agent_pod, approvals, attach, door, opening, packages, payload, publish, withheld, world,
+};
 
 /// How often expired approvals and deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -91,9 +93,10 @@ pub(crate) fn run(
     let digest = cache_digest(&envelope)?;
     let packages = &envelope.permissions().packages;
     // Before there is a session: one that cannot ask leaves nothing behind.
-    let approvals = approvals::setup(&spec, webhook_key, control)?;
+    let mut approvals = approvals::setup(&spec, webhook_key, control)?;
     let mut session = session::open(&spec, &admitted, driver, &withhold, packages, &digest)?;
-    let envelope = session::hide_scrubbed(&envelope, &session.handles.scrubbed)?;
+    approvals.past = std::mem::take(&mut session.past);
+    let envelope = session::hide_scrubbed(&envelope, &session.handles.masks)?;
 
     let principal = principal(&spec)?;
     let recorder = Recorder::new(Arc::clone(&session.writer), &principal);
@@ -103,10 +106,14 @@ pub(crate) fn run(
     let socket = approvals::Socket::open(session.session.dir(), &spec.session, &sandbox)
         .map_err(|error| session::io_failure("the approvals socket", &error))?;
     let executor = Executor::with_envelope(envelope, authority, &sandbox, &budget);
+    let executor = match world::own_tools(&spec) {
+        Some(own_tools) => executor.answering_prompts(own_tools),
+        None => executor,
+    };
     let mut egress =
         Egress::new().map_err(|error| session::io_failure("threads for the gate", &error))?;
     if let Some(sockets) = session.handles.dns.take() {
-        egress.serve_names(sockets, recorder.clone(), Arc::clone(control) as Arc<dyn Feed>);
+        egress.serve_names(sockets, sandbox.clone(), Arc::clone(control) as Arc<dyn Feed>);
     }
     let driver = Arc::clone(&session.driver) as Arc<dyn Driver>;
     let relay = publish::Relay::new(driver, recorder.clone(), control.clone());
@@ -158,7 +165,7 @@ fn start(
     packages::serve(task, caller.principal())?;
     match task.spec.payload.clone() {
         Payload::Command { argv } => start_command(task, argv, caller, stop, rules, notes),
-        Payload::Client => {
+        Payload::Client { .. } => {
             notes.push(crate::client::LABEL.to_owned());
             opening::announce(task, &rules.policy, notes);
             crate::client::start(task, client, caller, sender)
@@ -254,7 +261,9 @@ fn start_agent(
         task.session.driver.spawn(spec).map_err(|error| session::sandbox_failure(&error))?;
     let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
     if let Some(listener) = pod.door.take() {
-        let door = door::Door::new(task.executor.clone(), caller.clone(), door::Scope::Pod)
+        let withheld = withheld::instruction(&task.session.handles.masks);
+        let (executor, scope) = (task.executor.clone(), door::Scope::Pod);
+        let door = door::Door::new(executor, caller.clone(), scope, withheld)
             .map_err(|error| unavailable(&error))?;
         door.serve(listener).map_err(|error| unavailable(&error))?;
     }
@@ -262,7 +271,7 @@ fn start_agent(
         task.egress.serve_gate(gate, listener, Arc::clone(&feed));
     }
     if let Some(sockets) = pod.dns.take() {
-        task.egress.serve_names(sockets, task.recorder.clone(), feed);
+        task.egress.serve_names(sockets, task.executor.sandbox().clone(), feed);
     }
     Ok(Running { pod: Some(Arc::new(pod)), output, ticket: None })
 }
@@ -291,21 +300,23 @@ fn wait(
         let _ended = thread.join();
     }
     if let Some((ticket, program)) = running.ticket {
-        let exit = match &ending {
+        let ended = match &ending {
             Ending::Finished(Some(end)) => match crate::runner::exit_of(*end, &program) {
-                Ok(exit) => Some(exit),
+                Ok(exit) => CommandEnding::Exited(exit),
                 Err(error) => {
                     task.control.send(&session::not_runnable(
                         &program,
                         &error,
                         &task.runner.search_path(),
                     ));
-                    Some(Exit::Code(finish::NOT_EXECUTED))
+                    CommandEnding::of_error(&error)
                 }
             },
-            _ => None,
+            Ending::TimedOut => CommandEnding::TimedOut,
+            Ending::Interrupted => CommandEnding::Stopped,
+            Ending::Finished(None) | Ending::Killed => CommandEnding::Lost,
         };
-        ticket.settle(exit, 0);
+        ticket.settle(ended, 0);
     }
     ending
 }
@@ -346,16 +357,18 @@ fn listen(
     let sandbox = task.executor.sandbox().clone();
     let (messages, inbox) = channel();
     let failed = |error: std::io::Error| session::io_failure("listening", &error);
-    attach::serve(task.session.session.dir(), Arc::clone(&task.control), messages.clone())
-        .map_err(failed)?;
+    let newcomers = attach::Newcomers::new(Arc::clone(&task.control), messages.clone());
+    attach::serve(task.session.session.dir(), newcomers, task.recorder.clone()).map_err(failed)?;
     control::listen(reader, Arc::clone(&task.control), messages, |message| message)
         .map_err(failed)?;
-    let terminal = Arc::clone(&task.terminal);
+    let mut terminal = Early::new(Arc::clone(&task.terminal), task.spec.terminal.is_some());
     std::thread::Builder::new()
         .name("decisions".to_owned())
         .spawn(move || {
             loop {
-                match inbox.recv_timeout(TICK) {
+                let message = inbox.recv_timeout(TICK);
+                terminal.catch_up();
+                match message {
                     Ok(FromUser::Decide { id, approve, reason }) => {
                         // Too late or unknown: the user is told by the request's own settlement.
                         let answer = if approve {
@@ -365,11 +378,7 @@ fn listen(
                         };
                         let _late = sandbox.approvals().decide(&id, answer);
                     }
-                    Ok(FromUser::Terminal(act)) => {
-                        if let Some(terminal) = terminal.get() {
-                            terminal.act(act);
-                        }
-                    }
+                    Ok(FromUser::Terminal(act)) => terminal.act(act),
                     Ok(FromUser::Interrupt | FromUser::Gone) => {
                         stop.cancel();
                         if sender.send(TaskEvent::Stop).is_err() {
@@ -391,7 +400,7 @@ fn principal(spec: &TaskSpec) -> Result<Principal, Failure> {
     let made = match &spec.payload {
         Payload::Agent { agent, .. } => Principal::agent(agent, &spec.session),
         Payload::Command { .. } => Principal::user("operator", &spec.session),
-        Payload::Client => Principal::agent("client", &spec.session),
+        Payload::Client { .. } => Principal::agent("client", &spec.session),
     };
     made.map_err(|error| Failure {
         class: FailureClass::Usage,
@@ -404,7 +413,7 @@ fn channel_of(payload: &Payload) -> Channel {
     match payload {
         Payload::Agent { .. } => Channel::Door,
         Payload::Command { .. } => Channel::Operator,
-        Payload::Client => Channel::Client,
+        Payload::Client { .. } => Channel::Client,
     }
 }
 
@@ -434,6 +443,5 @@ fn cache_digest(envelope: &Envelope) -> Result<String, Failure> {
 /// The ledger of the agent's model calls.
 pub(crate) fn ledger(task: &Task) -> Result<Arc<ModelLedger>, Failure> {
     let caller = Caller::new(Channel::ModelGate, principal(&task.spec)?);
-    let feed = Arc::clone(&task.control) as Arc<dyn Feed>;
-    Ok(Arc::new(ModelLedger::new(task.executor.clone(), caller, task.recorder.clone(), feed)))
+    Ok(Arc::new(ModelLedger::new(task.executor.clone(), caller, task.recorder.clone())))
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ const CHUNK_BYTES: usize = 32 * 1024;
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 /// How many pieces of typing wait for an agent that does not read; more are dropped.
 const KEYS_MAX: usize = 256;
+/// How many things done at a terminal that is not there yet are kept.
+const EARLY_MAX: usize = 64;
 /// How long a program sees another size when it is to draw itself again: two changes at once would be none.
 const NUDGE: Duration = Duration::from_millis(120);
 /// Largest and smallest terminal: beyond these programs fail.
@@ -177,6 +179,37 @@ impl Terminal {
 
     fn screen(&self) -> MutexGuard<'_, Screen> {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the user's side does at a terminal that is still being made waits for it: another size must not be lost.
+#[derive(Debug)]
+pub(crate) struct Early {
+    terminal: Arc<OnceLock<Arc<Terminal>>>,
+    /// There will be one.
+    comes: bool,
+    acts: Vec<AtTerminal>,
+}
+
+impl Early {
+    /// For a terminal that comes, or for none.
+    pub(crate) fn new(terminal: Arc<OnceLock<Arc<Terminal>>>, comes: bool) -> Self {
+        Self { terminal, comes, acts: Vec::new() }
+    }
+
+    /// Does it, after what came before it; when there is a terminal to do it at.
+    pub(crate) fn act(&mut self, act: AtTerminal) {
+        if self.comes && self.acts.len() < EARLY_MAX {
+            self.acts.push(act);
+        }
+        self.catch_up();
+    }
+
+    /// Does what has waited, once the terminal is there.
+    pub(crate) fn catch_up(&mut self) {
+        if let Some(terminal) = self.terminal.get() {
+            self.acts.drain(..).for_each(|act| terminal.act(act));
+        }
     }
 }
 

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lattice_guard::{Label, PodContext};
-use nucleus::{ApprovalSetup, Clock, Feed, Recorder, Runner, Sandbox, SandboxParts, Workspace};
+use nucleus::{
+    ApprovalSetup, Clock, Feed, OwnTools, Recorder, Runner, Sandbox, SandboxParts, Workspace,
+};
 use nucleus_sandbox::Driver;
-use nucleus_wire::control::{Failure, FailureClass, TaskSpec};
+use nucleus_wire::control::{Failure, FailureClass, Payload, TaskSpec};
 
+use crate::agent;
 use crate::control::Control;
 use crate::runner::PodRunner;
 use crate::session::{self, TaskSession};
@@ -52,6 +55,17 @@ pub(crate) fn sandbox(
         approvals,
         label: Label::default(),
     }))
+}
+
+/// Where the client's own tools act, if it is to ask about them here.
+pub(crate) fn own_tools(spec: &TaskSpec) -> Option<OwnTools> {
+    match &spec.payload {
+        Payload::Agent { agent, extra_args, .. } => {
+            agent::asks(agent, extra_args, spec.terminal.is_some()).then_some(OwnTools::Pod)
+        }
+        Payload::Client { permission_prompt } => permission_prompt.then_some(OwnTools::Host),
+        Payload::Command { .. } => None,
+    }
 }
 
 /// What starts the commands of the tools.

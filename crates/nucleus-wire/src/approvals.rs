@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::ApprovalView;
 
+/// Starts each line of a rendering that is a line of a unified diff; its sign follows.
+pub const DIFF_MARK: &str = "agent diff │ ";
+/// Longest rendering that lists and messages carry whole, in characters: a chat refuses a section of more than 3,000.
+pub const BRIEF_MAX_CHARS: usize = 2_500;
+
 /// Directory of the socket, beneath the session's.
 pub const SOCKET_DIR: &str = "approvals";
 /// The socket, beneath its directory.
@@ -32,8 +37,13 @@ pub const GLASS_SECONDS_DEFAULT: u64 = 300;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Ask {
-    /// Every request the task remembers.
+    /// Every request the task remembers, each with the beginning of its rendering.
     List,
+    /// One request with all of its rendering.
+    Show {
+        /// The request.
+        id: String,
+    },
     /// A human's answer to one request.
     Decide {
         /// The request.
@@ -118,6 +128,13 @@ pub enum Told {
         /// Newest last.
         requests: Vec<RequestView>,
     },
+    /// To [`Ask::Show`].
+    Request {
+        /// The session.
+        session: String,
+        /// The request.
+        request: Box<RequestView>,
+    },
     /// The decision holds and is in the log.
     Decided {
         /// The request.
@@ -169,6 +186,8 @@ pub enum Told {
 pub enum RefusedCode {
     /// The peer is another user or lives in another namespace.
     Peer,
+    /// Too many peers are there already.
+    Crowded,
     /// The line is no question.
     Malformed,
     /// No request or rule has the id.
@@ -208,4 +227,61 @@ pub struct RuleView {
     pub left: Option<u32>,
     /// Seconds left.
     pub expires_in_s: u64,
+}
+
+/// The beginning of a rendering that is longer than [`BRIEF_MAX_CHARS`], with a last line that says so and `rest`, where
+/// the others are; `None` for one that is short enough to be shown whole. Counted is what a chat counts, which takes some
+/// characters as entities.
+#[must_use]
+pub fn brief(rendering: &str, rest: &str) -> Option<String> {
+    let sent = |c| match c {
+        '&' => "&amp;".len(),
+        '<' | '>' => "&lt;".len(),
+        _ => 1,
+    };
+    let mut count = 0_usize;
+    let (end, _) = rendering.char_indices().find(|(_, c)| {
+        count = count.saturating_add(sent(*c));
+        count > BRIEF_MAX_CHARS
+    })?;
+    let head = rendering.get(..end).unwrap_or_default();
+    // Whole lines, unless the first is longer than all that fits.
+    let head = head.rfind('\n').and_then(|at| head.get(..at)).unwrap_or(head);
+    let (shown, all) = (head.lines().count(), rendering.lines().count());
+    Some(format!("{head}\n… cut here, in line {shown} of {all}: {rest}\n"))
+}
+
+impl ApprovalView {
+    /// The request with the beginning of its rendering only, where that is long.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        let rest = format!("nucleus approvals show {} prints all of it", self.id);
+        if self.complete
+            && let Some(brief) = brief(&self.rendering, &rest)
+        {
+            self.rendering = brief;
+            self.complete = false;
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BRIEF_MAX_CHARS, brief};
+
+    #[test]
+    fn a_short_rendering_stays_whole_and_a_long_one_says_where_it_was_cut() {
+        assert_eq!(brief(&"é".repeat(BRIEF_MAX_CHARS), "there"), None);
+        let long: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
+        let text = brief(&long, "there").unwrap();
+        assert!(text.starts_with("line 0\nline 1\n"), "{text}");
+        assert!(text.ends_with(" of 1000: there\n"), "{text}");
+        assert!(text.chars().count() < BRIEF_MAX_CHARS + 80);
+        let one = brief(&"x".repeat(BRIEF_MAX_CHARS + 1), "there").unwrap();
+        assert!(one.ends_with("x\n… cut here, in line 1 of 1: there\n"), "{one}");
+        // As a chat counts: what it takes as an entity is longer than it looks.
+        assert!(brief(&"&".repeat(BRIEF_MAX_CHARS / 5 + 1), "there").is_some());
+        assert!(brief(&"&".repeat(BRIEF_MAX_CHARS / 5), "there").is_none());
+    }
 }

@@ -181,7 +181,10 @@ pub enum Payload {
     },
     /// The tool calls of an MCP client outside of any pod, over a connection the proxy was given (`--client-fd`).
     /// Nothing but those calls is enforced.
-    Client,
+    Client {
+        /// The client is a Claude Code that is to ask about its own tools.
+        permission_prompt: bool,
+    },
     /// One command, in a tool pod, judged as a `run`.
     Command {
         /// Program and arguments.
@@ -373,6 +376,8 @@ pub enum FeedStatus {
     Done,
     /// The call ended with an error of its own (not a refusal).
     Failed,
+    /// The call was ended on purpose before it was done: stopped, taken back, or over with the task.
+    Stopped,
     /// The call was refused.
     Denied,
     /// The call waits for a human.
@@ -392,6 +397,9 @@ pub struct ApprovalView {
     pub rule: String,
     /// Rendering, control and bidi characters escaped, agent text labelled.
     pub rendering: String,
+    /// The rendering is all of it: whoever has read it knows what they say yes to.
+    #[serde(default)]
+    pub complete: bool,
     /// SHA-256 of the canonical arguments, hex.
     pub digest: String,
     /// Seconds until it is refused.
@@ -422,7 +430,7 @@ pub struct Summary {
     pub held: Vec<FileChange>,
     /// Files whose host version changed during the task.
     pub conflicts: Vec<FileChange>,
-    /// Calls by verdict: `allowed`, `denied`, `approved`, `failed`.
+    /// Calls by verdict: `allowed`, `approved`, `denied`, `waiting`, `malformed`, `failed`, `stopped`.
     pub calls: BTreeMap<String, u64>,
     /// Uncached input tokens.
     pub input_tokens: u64,

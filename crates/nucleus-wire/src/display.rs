@@ -39,6 +39,24 @@ pub fn escape_short(text: &str, max_chars: usize) -> String {
     format!("{head}… ({} bytes in all)", text.len())
 }
 
+/// JSON with the same value, in which nothing acts on a terminal or deceives a reader: what JSON allows as it is inside
+/// of texts becomes `\u` escapes.
+#[must_use]
+pub fn escape_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Control characters of ASCII are blanks between the texts, and cannot be in one.
+        if c.is_ascii() && c != '\x7f' || !deceives(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    out
+}
+
 fn push_escaped(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),
@@ -91,6 +109,19 @@ mod tests {
     fn keeps_ordinary_text_of_any_language() {
         let text = "naïve – 漢字 – עברית – emoji 🙂";
         assert_eq!(escape(text), text);
+    }
+
+    #[test]
+    fn json_keeps_its_value_and_loses_what_deceives() {
+        let hostile: String = "a\"\\\n\x1b\x7f\u{9b}é漢\u{200b}\u{202e}\u{feff}\u{e0001}🙂z".into();
+        let value = serde_json::json!({ hostile.clone(): [hostile, 1] });
+        for json in [value.to_string(), format!("{value:#}")] {
+            let escaped = escape_json(&json);
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
+            assert!(escaped.chars().all(|c| c == '\n' || !deceives(c)), "{escaped:?}");
+            assert!(escaped.contains("é漢") && escaped.contains("🙂"), "{escaped}");
+            assert!(escaped.contains("\\u009b") && escaped.contains("\\udb40\\udc01"), "{escaped}");
+        }
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub const CONTENT_MAX_BYTES: usize = 2 * 1024 * 1024;
 pub const EDIT_MAX_BYTES: usize = 1024 * 1024;
 /// Free text a client adds to a call (`description` of `run`); read and dropped.
 pub const DESCRIPTION_MAX_BYTES: usize = 4_096;
+/// Arguments of a client's own tool, as JSON, that `permission_prompt` is asked about; the answer repeats them.
+pub const PROMPT_INPUT_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// A job or approval id.
 pub const HANDLE_MAX_BYTES: usize = 64;
 
@@ -83,6 +85,7 @@ pub const POLICY_MAX_TOKENS: u64 = 1_000_000_000_000;
 
 const _: () = assert!(STDIN_MAX_BYTES.saturating_mul(2) < FRAME_MAX_BYTES);
 const _: () = assert!(CONTENT_MAX_BYTES < FRAME_MAX_BYTES);
+const _: () = assert!(PROMPT_INPUT_MAX_BYTES < FRAME_MAX_BYTES);
 const _: () = assert!(EDIT_MAX_BYTES.saturating_mul(2) < FRAME_MAX_BYTES);
 const _: () = assert!(ARGV_MAX_ITEMS < JSON_MAX_VALUES);
 

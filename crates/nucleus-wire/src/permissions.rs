@@ -18,7 +18,7 @@
 //!
 //! [network]                 # absent = none
 //! allow = ["api.github.com:443", "*.crates.io"]
-//! packages = ["cargo", "npm", "pip"]  # registries that commands may fetch from, and only fetch
+//! packages = ["cargo", "npm", "pip", "go"]  # registries that commands may fetch from, and only fetch
 //!
 //! [model]                   # absent = the agent's own provider
 //! allow = ["anthropic"]

@@ -10,6 +10,7 @@
 mod args;
 mod error;
 mod path;
+mod prompt;
 mod schema;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub use error::{ArgPathError, Found, ToolArgError};
 pub use path::WorkspaceRoot;
+pub use prompt::{Asked, PROMPT_TOOL, PermissionPrompt};
 pub use schema::schemas;
 
 use args::Args;
@@ -54,11 +56,13 @@ pub enum ToolName {
     Grep,
     /// State of requests that wait for a human.
     ApprovalsStatus,
+    /// What Claude Code asks about tools of its own.
+    PermissionPrompt,
 }
 
 impl ToolName {
     /// All tools, in the order they are listed.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Read,
         Self::Write,
         Self::Edit,
@@ -68,6 +72,7 @@ impl ToolName {
         Self::Glob,
         Self::Grep,
         Self::ApprovalsStatus,
+        Self::PermissionPrompt,
     ];
 
     /// The name on the wire.
@@ -83,6 +88,7 @@ impl ToolName {
             Self::Glob => "glob",
             Self::Grep => "grep",
             Self::ApprovalsStatus => "approvals_status",
+            Self::PermissionPrompt => "permission_prompt",
         }
     }
 
@@ -102,6 +108,7 @@ impl ToolName {
                 &["pattern", "path", "glob", "ignore_case", "context", "max_matches", "mode"]
             }
             Self::ApprovalsStatus => &["id"],
+            Self::PermissionPrompt => &["tool_name", "input", "tool_use_id"],
         }
     }
 }
@@ -146,6 +153,8 @@ pub enum ToolCall {
     Grep(Grep),
     /// `approvals_status`.
     ApprovalsStatus(ApprovalsStatus),
+    /// `permission_prompt`.
+    PermissionPrompt(PermissionPrompt),
 }
 
 /// Arguments of `read`.
@@ -298,6 +307,7 @@ impl ToolCall {
             ToolName::ApprovalsStatus => {
                 Ok(Self::ApprovalsStatus(ApprovalsStatus { id: args.optional_handle("id")? }))
             }
+            ToolName::PermissionPrompt => prompt::prompt(&args).map(Self::PermissionPrompt),
         }
     }
 
@@ -314,6 +324,7 @@ impl ToolCall {
             Self::Glob(_) => ToolName::Glob,
             Self::Grep(_) => ToolName::Grep,
             Self::ApprovalsStatus(_) => ToolName::ApprovalsStatus,
+            Self::PermissionPrompt(_) => ToolName::PermissionPrompt,
         }
     }
 }

@@ -25,6 +25,7 @@ prices = "prices.toml"
 [network.registries]
 cargo = "https://Mirror.example.com/Crates/index/"
 npm = "http://127.0.0.1:4873"
+go = "https://mirror.example.com/goproxy"
 
 [approvals]
 mode = "none"
@@ -65,6 +66,7 @@ fn a_users_file_is_read() {
     let mirrors = [
         (Registry::Cargo, "https://mirror.example.com/Crates/index".to_owned()),
         (Registry::Npm, "http://127.0.0.1:4873".to_owned()),
+        (Registry::Go, "https://mirror.example.com/goproxy".to_owned()),
     ];
     assert_eq!(config.registries, mirrors.into());
     assert_eq!(config.approvals, Some(ApprovalMode::None));

@@ -438,6 +438,8 @@ fn packages_are_named_one_by_one_and_none_is_the_default() {
     let both = Packages::only([Registry::Cargo, Registry::Npm]);
     assert_eq!(envelope("[network]\npackages = [\"npm\", \"cargo\"]"), both);
     assert_eq!(envelope(""), Packages::bottom());
+    let go = Packages::only([Registry::Go]);
+    assert_eq!(envelope("[network]\npackages = [\"go\"]"), go);
     assert_eq!(envelope("[network]\npackages = []"), Packages::bottom());
     assert_eq!(ceiling(""), Packages::top());
     assert_eq!(ceiling("[network]\nallow = []"), Packages::bottom());

@@ -329,7 +329,7 @@ fn loose_value() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn no_arguments_panic(
-        tool in 0usize..9,
+        tool in 0usize..ToolName::ALL.len(),
         arguments in prop::collection::btree_map(
             prop_oneof![
                 Just("path"), Just("offset"), Just("limit"), Just("content"), Just("old_string"),

@@ -1,5 +1,6 @@
 //! Approvals: a human lets one exact request through, once.
 
+mod before;
 mod book;
 mod canonical;
 mod glass;

@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::budget::Amount;
 use crate::caller::Caller;
 use crate::cancel::Cancel;
+use crate::ending::CommandEnding;
 use crate::executor::Executor;
 use crate::open::{Open, Outcome};
-use crate::port::{Exit, RunSpec};
+use crate::port::RunSpec;
 use crate::result::ToolResult;
 use crate::room::Parsed;
 use lattice_guard::{CostModel, MicroUsd, RelPath};
@@ -32,19 +33,22 @@ impl CommandTicket {
         self.spec.take()
     }
 
-    /// Books the time it took and appends the outcome. `exit` is absent when it was killed or never started.
-    pub fn settle(self, exit: Option<Exit>, output_bytes: u64) {
+    /// Books the time it took and appends the outcome.
+    pub fn settle(self, ending: CommandEnding, output_bytes: u64) {
         let duration_ms = self.open.elapsed_ms();
         let cost = self.costs.command(duration_ms).map_or(u64::MAX, MicroUsd::micros);
         let mut extra = serde_json::Map::new();
-        let (detail, code) = match exit {
-            Some(exit) => (exit.to_string(), None),
-            None => ("ended without a status".to_owned(), Some("command.no_status")),
+        let detail = ending.to_string();
+        // Either says it: how it ended by itself, or who ended it.
+        let (member, word) = match ending.word() {
+            None => ("exit", detail.as_str()),
+            Some(word) => ("ending", word),
         };
-        extra.insert("exit".to_owned(), Value::from(detail.as_str()));
+        extra.insert(member.to_owned(), Value::from(word));
         self.open.close(Outcome {
             cost: Amount::micro_usd(cost),
-            code,
+            code: ending.code(),
+            stopped: ending.is_stopped(),
             detail,
             bytes: output_bytes,
             extra,

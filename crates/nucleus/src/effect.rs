@@ -8,7 +8,9 @@ use lattice_guard::RelPath;
 use nucleus_wire::tool::ToolCall;
 use serde_json::Value;
 
+use crate::approved::Written;
 use crate::cancel::Cancel;
+use crate::ending::CommandEnding;
 use crate::jobs::{JobId, Jobs};
 use crate::port::{Exit, Progress, RunSpec, Runner, Workspace};
 use crate::refusal::Refusal;
@@ -55,7 +57,7 @@ pub(crate) struct EffectContext<'a> {
     pub(crate) cancel: &'a Cancel,
     /// Whoever waits.
     pub(crate) progress: &'a dyn Progress,
-    /// Hard end of the call.
+    /// Hard end of a call about files; one about a command waits as long as it says.
     pub(crate) deadline: Instant,
 }
 
@@ -86,9 +88,13 @@ pub(crate) struct EffectReport {
     pub(crate) detail: String,
     /// Bytes read, written or put out.
     pub(crate) bytes: u64,
+    /// The file that was written.
+    pub(crate) written: Option<Written>,
     /// Matches or paths found.
     pub(crate) results: u64,
-    /// How a command ended.
+    /// Why the command it is about is over.
+    pub(crate) ending: Option<CommandEnding>,
+    /// Status of that command.
     pub(crate) exit: Option<Exit>,
     /// Something was left out of `text`.
     pub(crate) truncated: bool,

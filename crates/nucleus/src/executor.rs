@@ -8,9 +8,7 @@ use std::sync::Arc;
 use lattice_guard::{
     Classifier, CostModel, Envelope, GateMode, GrantAuthority, Level, Operation, Permissions,
 };
-use nucleus_log::{Durability, Phase};
 use nucleus_wire::control::ApprovalMode;
-use nucleus_wire::control::{FeedEvent, FeedStatus};
 use nucleus_wire::tool::{ToolArgError, ToolCall, ToolName, WorkspaceRoot};
 use serde_json::Value;
 
@@ -21,15 +19,16 @@ use crate::digest::Digest;
 use crate::error::ExecutorError;
 use crate::port::{Exit, NoProgress, Progress};
 use crate::result::{Ending, ToolResult};
-use crate::room::{Asked, Denied, NotRecorded, Parsed, Recorded, Ruling};
+use crate::room::{Asked, Denied, NotRecorded, OwnTools, Parsed, Recorded, Ruling};
 use crate::sandbox::Sandbox;
-use crate::session::Verdict;
 
 /// Runs calls under one policy, in one sandbox, from one budget. Cheap to clone and shared by every thread that serves
 /// the task; each call blocks its thread until it is settled.
 #[derive(Clone)]
 pub struct Executor {
     inner: Arc<Inner>,
+    /// Where the client's own tools act, if it asks about them here.
+    own_tools: Option<OwnTools>,
 }
 
 struct Inner {
@@ -82,7 +81,15 @@ impl Executor {
                 policy_digest,
                 costs: CostModel::default(),
             }),
+            own_tools: None,
         }
+    }
+
+    /// The same for a Claude Code that asks about its own tools, which act there (`permission_prompt`). Nobody else is
+    /// offered that, and whoever calls it all the same is refused.
+    #[must_use]
+    pub fn answering_prompts(self, own_tools: OwnTools) -> Self {
+        Self { own_tools: Some(own_tools), ..self }
     }
 
     /// Runs one command line to its end, as the embedding program.
@@ -122,7 +129,7 @@ impl Executor {
         match self.parse(name, arguments) {
             Ok(parsed) => self.drive(parsed, caller, cancel, progress),
             Err(error) => {
-                self.malformed(caller, error.code());
+                self.malformed_call(caller, name, arguments, &error);
                 ToolResult {
                     text: error.agent_text(),
                     image: None,
@@ -145,38 +152,6 @@ impl Executor {
         self.drive(Parsed::from_call(call), caller, cancel, progress)
     }
 
-    /// Records that `caller` sent something that is no call: a broken frame, an unknown tool, bad arguments. Under flood
-    /// only a part is written one by one and the rest is counted.
-    pub fn malformed(&self, caller: &Caller, code: &'static str) {
-        let sandbox = self.sandbox();
-        sandbox.inner.session.count(Verdict::Malformed);
-        let Some(suppressed) = sandbox.inner.flood.admit(sandbox.inner.clock.monotonic_ns()) else {
-            return;
-        };
-        let mut event = sandbox.recorder().event("malformed_call");
-        event.phase = Phase::Decision;
-        event.principal = Some(caller.principal().as_str().to_owned());
-        event.decision = Some("deny".to_owned());
-        event.result = Some("denied".to_owned());
-        event.rule = Some(code.to_owned());
-        event.detail.insert("channel".to_owned(), caller.channel().name().into());
-        if suppressed > 0 {
-            event.detail.insert("suppressed".to_owned(), suppressed.into());
-        }
-        // Nothing was done; a log that fails denies the next call.
-        let _ = sandbox.recorder().append(&event, Durability::Written);
-        sandbox.inner.show(FeedEvent {
-            call: sandbox.inner.session.next_call(),
-            status: FeedStatus::Denied,
-            tool: "call".to_owned(),
-            target: String::new(),
-            rule: Some(code.to_owned()),
-            layer: Some("wire".to_owned()),
-            detail: (suppressed > 0).then(|| format!("{suppressed} more before it")),
-            duration_ms: None,
-        });
-    }
-
     /// The tools to list: those the policy does not rule out altogether. A tool that is not listed is refused all the
     /// same when it is called.
     #[must_use]
@@ -195,6 +170,7 @@ impl Executor {
                 ToolName::ApprovalsStatus => {
                     self.sandbox().approvals().mode() != ApprovalMode::None
                 }
+                ToolName::PermissionPrompt => self.own_tools.is_some(),
             })
             .collect()
     }
@@ -227,6 +203,10 @@ impl Executor {
     #[must_use]
     pub fn costs(&self) -> &CostModel {
         &self.inner.costs
+    }
+
+    pub(crate) fn own_tools(&self) -> Option<OwnTools> {
+        self.own_tools
     }
 
     pub(crate) fn authority(&self) -> &GrantAuthority {

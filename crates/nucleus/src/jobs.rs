@@ -18,12 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
+use crate::ending::CommandEnding;
 use crate::port::{Exit, Progress, Running};
 use crate::tools::error::ToolError;
 use crate::tools::limits::{
     JOBS_ENDED_MAX, JOBS_RUNNING_MAX, PROGRESS_INTERVAL, PROGRESS_LINE_MAX_CHARS, WAIT_SLICE,
 };
-pub(crate) use job::{Ending, Glance, Job};
+pub(crate) use job::{Glance, Job};
 pub(crate) use spool::Spooler;
 
 /// Name of a job within its task: `job-1`, `job-2`, …
@@ -51,6 +52,8 @@ impl fmt::Display for JobId {
 /// How a job ended, for whoever settles its cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct JobEnd {
+    /// Why it is over.
+    pub(crate) ending: CommandEnding,
     /// Status or signal; `None` when the driver lost it.
     pub(crate) exit: Option<Exit>,
     /// From its start to its end.
@@ -111,7 +114,12 @@ impl Jobs {
     pub(crate) fn on_end(&self, id: &JobId, then: Box<dyn FnOnce(JobEnd) + Send>) {
         match self.find(id.as_str()) {
             Ok(job) => job.on_end(then),
-            Err(_) => then(JobEnd { exit: None, duration: Duration::ZERO, bytes: 0 }),
+            Err(_) => then(JobEnd {
+                ending: CommandEnding::Lost,
+                exit: None,
+                duration: Duration::ZERO,
+                bytes: 0,
+            }),
         }
     }
 
@@ -123,7 +131,7 @@ impl Jobs {
             table.jobs.values().cloned().collect()
         };
         for job in &jobs {
-            job.stop(Ending::TaskOver);
+            job.stop(CommandEnding::TaskEnded);
         }
         for job in &jobs {
             job.wait_end();
@@ -180,7 +188,7 @@ impl Jobs {
                 return true;
             }
             if cancel.is_cancelled() {
-                job.stop(Ending::Cancelled);
+                job.stop(CommandEnding::Cancelled);
                 job.wait_end();
                 return true;
             }
@@ -286,7 +294,7 @@ impl Slot<'_> {
             table.closed
         };
         if closed {
-            job.stop(Ending::TaskOver);
+            job.stop(CommandEnding::TaskEnded);
         }
         Ok(job)
     }

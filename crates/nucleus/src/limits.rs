@@ -27,19 +27,26 @@ pub const MAX_ANSWER_SKEW_S: u64 = 300;
 /// Longest reason of a human, in characters.
 pub const MAX_REASON_CHARS: usize = 500;
 
-/// Longest part of an approval rendering that is shown whole, in characters.
-pub const MAX_RENDERED_CHARS: usize = 2_000;
+/// Longest rendering that a person is asked about, in bytes as it is shown. What is longer nobody can read, so nobody is
+/// asked about it. Five wait at a time, and each is one line of the approvals socket and of the control socket.
+pub const MAX_RENDERED_BYTES: usize = 1024 * 1024;
+/// Largest file that is compared with what a call would make of it, in bytes.
+pub const MAX_DIFF_FILE_BYTES: usize = 1024 * 1024;
+/// Two versions that take longer to compare get a diff that is right but not the shortest.
+pub const DIFF_TIME: Duration = Duration::from_millis(500);
 /// Bytes of operand files hashed for one approval.
 pub const MAX_OPERAND_BYTES: u64 = 256 * 1024 * 1024;
 /// Operand files hashed for one approval.
 pub const MAX_OPERANDS: usize = 64;
 
-/// Hard end of a call that is no command.
+/// Hard end of a call about files.
 pub const FILE_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Refusals of malformed calls written to the log one by one in each window; the rest are counted.
 pub const MAX_FLOOD_ENTRIES: u32 = 20;
 /// Length of that window.
 pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 
+/// Longest name of a tool that is none in feed and log, in characters.
+pub const MAX_TOOL_CHARS: usize = 64;
 /// Longest target of a call in feed and log, in characters.
 pub const MAX_TARGET_CHARS: usize = 512;

@@ -29,6 +29,8 @@ pub(crate) struct Outcome {
     pub(crate) cost: Amount,
     /// Code of the fault or of the rule that refused.
     pub(crate) code: Option<&'static str>,
+    /// Somebody ended it on purpose.
+    pub(crate) stopped: bool,
     /// Layer that refused.
     pub(crate) layer: Option<&'static str>,
     /// A few words for the feed.
@@ -65,6 +67,11 @@ impl Open {
         &self.record.request_id
     }
 
+    /// A person let it through.
+    pub(crate) fn is_approved(&self) -> bool {
+        self.approved
+    }
+
     /// Time since the intent was recorded.
     pub(crate) fn elapsed_ms(&self) -> u64 {
         let now = self.sandbox.inner.clock.monotonic_ns();
@@ -83,7 +90,7 @@ impl Open {
         event.detail.insert("job".to_owned(), job.into());
         // The effect is running and its intent is recorded; a failing log stops the next one.
         let _ = self.sandbox.recorder().note(&event);
-        let detail = format!("job {job} goes on in the background");
+        let detail = format!("{job} goes on in the background");
         self.show(FeedStatus::Progress, None, None, Some(detail), Some(self.elapsed_ms()));
     }
 
@@ -101,6 +108,7 @@ impl Open {
             None if self.approved => ("success", FeedStatus::Done, Verdict::Approved),
             None => ("success", FeedStatus::Done, Verdict::Allowed),
             Some(_) if refused => ("denied", FeedStatus::Denied, Verdict::Denied),
+            Some(_) if outcome.stopped => ("stopped", FeedStatus::Stopped, Verdict::Stopped),
             Some(_) => ("error", FeedStatus::Failed, Verdict::Failed),
         };
         let mut event = self.record.event(self.sandbox.recorder(), Phase::Outcome);

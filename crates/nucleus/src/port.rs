@@ -125,6 +125,15 @@ pub enum RunnerError {
         /// As named by the call.
         program: String,
     },
+    /// The program is there and cannot be executed.
+    #[error("{program:?} cannot be executed")]
+    NotExecutable {
+        /// As named by the call.
+        program: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
     /// The working directory does not exist or is no directory.
     #[error("working directory {cwd:?} does not exist in the workspace")]
     NoSuchDirectory {
@@ -152,6 +161,9 @@ impl RunnerError {
         match self {
             Self::NotFound { program } => {
                 format!("{}: no such program in the sandbox", escape_short(program, 200))
+            }
+            Self::NotExecutable { program, .. } => {
+                format!("{}: found, but it cannot be executed", escape_short(program, 200))
             }
             Self::NoSuchDirectory { cwd } => {
                 format!("{}: no such directory in the workspace", escape_short(cwd, 200))

@@ -16,6 +16,7 @@ mod deny;
 mod identify;
 mod park;
 mod parse;
+mod prompt;
 mod record;
 mod reserve;
 mod settle;
@@ -26,6 +27,7 @@ pub use deny::Denied;
 pub use identify::Identified;
 pub use park::{Asked, Parked};
 pub use parse::Parsed;
+pub use prompt::OwnTools;
 pub use record::{NotRecorded, Recorded};
 pub use reserve::Reserved;
 

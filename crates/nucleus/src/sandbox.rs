@@ -10,6 +10,7 @@ use nucleus_log::Phase;
 use nucleus_wire::control::FeedEvent;
 
 use crate::approval::{ApprovalBook, ApprovalSetup};
+use crate::approved::Approved;
 use crate::flood::Flood;
 use crate::jobs::{JobLimits, Jobs, Spooler};
 use crate::port::{Clock, Feed, Runner, Workspace};
@@ -123,6 +124,12 @@ impl Sandbox {
         &self.inner.approvals
     }
 
+    /// What a person let the task write.
+    #[must_use]
+    pub fn approved(&self) -> &Approved {
+        self.inner.session.approved()
+    }
+
     /// What the task has been exposed to.
     #[must_use]
     pub fn label(&self) -> Label {
@@ -135,7 +142,8 @@ impl Sandbox {
         self.inner.now_ms()
     }
 
-    /// Ended calls by verdict: `allowed`, `approved`, `denied`, `waiting`, `malformed`, `failed`; absent = none.
+    /// Ended calls by verdict: `allowed`, `approved`, `denied`, `waiting`, `malformed`, `failed`,
+    /// `stopped`; absent = none.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.inner.session.verdicts()
@@ -159,11 +167,11 @@ impl Sandbox {
         let inner = &*self.inner;
         inner.jobs.kill_all();
         inner.approvals.withdraw_all();
-        let suppressed = inner.flood.drain();
-        if suppressed > 0 {
+        let held_back = inner.flood.drain();
+        if held_back.total() > 0 {
             let mut event = inner.recorder.event("malformed_call");
             event.phase = Phase::Note;
-            event.detail.insert("suppressed".to_owned(), suppressed.into());
+            held_back.tell(&mut event);
             // A log that takes nothing has denied everything already; the task is over.
             let _ = inner.recorder.note(&event);
         }

@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lattice_guard::Label;
 
+use crate::approved::Approved;
+
 /// How a call ended, for the closing summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -21,11 +23,20 @@ pub(crate) enum Verdict {
     Malformed,
     /// Let through, and then the effect itself failed.
     Failed,
+    /// Let through, and ended on purpose before it was done.
+    Stopped,
 }
 
 impl Verdict {
-    const ALL: [Self; 6] =
-        [Self::Allowed, Self::Approved, Self::Denied, Self::Waiting, Self::Malformed, Self::Failed];
+    const ALL: [Self; 7] = [
+        Self::Allowed,
+        Self::Approved,
+        Self::Denied,
+        Self::Waiting,
+        Self::Malformed,
+        Self::Failed,
+        Self::Stopped,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -35,6 +46,7 @@ impl Verdict {
             Self::Waiting => "waiting",
             Self::Malformed => "malformed",
             Self::Failed => "failed",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -45,6 +57,7 @@ pub(crate) struct Session {
     label: Mutex<Label>,
     calls: AtomicU64,
     verdicts: [AtomicU64; Verdict::ALL.len()],
+    approved: Approved,
 }
 
 impl Session {
@@ -53,12 +66,18 @@ impl Session {
             label: Mutex::new(label),
             calls: AtomicU64::new(0),
             verdicts: std::array::from_fn(|_| AtomicU64::new(0)),
+            approved: Approved::default(),
         }
     }
 
     /// The label, held: whoever joins it while recording keeps others from deciding on the old one.
     pub(crate) fn label(&self) -> MutexGuard<'_, Label> {
         self.label.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a person let it write.
+    pub(crate) fn approved(&self) -> &Approved {
+        &self.approved
     }
 
     /// Number of the next call, from 1.

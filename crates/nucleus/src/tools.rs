@@ -23,6 +23,7 @@ pub(crate) mod text;
 mod tree;
 mod write;
 
+pub(crate) use edit::{EditArgs, edited};
 pub(crate) use error::{Kind, ToolError};
 pub(crate) use image::names_image;
 pub(crate) use perform::perform;

@@ -14,5 +14,7 @@ mod faults;
 mod model;
 #[path = "pipeline/packages.rs"]
 mod packages;
+#[path = "pipeline/prompt.rs"]
+mod prompt;
 #[path = "pipeline/support.rs"]
 mod support;

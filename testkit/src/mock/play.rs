@@ -87,7 +87,12 @@ pub(super) fn play(
     }
     let mut turn = turn.clone();
     if turn.misbehave == Some(Misbehaviour::EchoKey) {
-        turn.text = Some(format!("your key is {}", request.key().unwrap_or("absent")));
+        let key = request.key().unwrap_or("absent");
+        turn.text = Some(format!("your key is {key}"));
+        for name in ["request-id", "x-request-id"] {
+            turn.headers.push((name.to_owned(), format!("id-{key}")));
+        }
+        turn.headers.push(("retry-after".to_owned(), "7".to_owned()));
     }
     let chat = request.path().ends_with("/chat/completions");
     let body = &request.body;

@@ -1,6 +1,8 @@
 //! Answers from a second place, and answers that are none.
 
+use serde_json::json;
 use testkit::host::Outcome;
+use testkit::script::{Action, RawFrame, Step};
 
 use crate::desk::{approvals, events, hosts, id, intents, park, question, requests, run};
 
@@ -56,6 +58,23 @@ fn unknown_foreign_used_and_late_ids_are_refused_with_clear_words() {
             assert!(!outcome.stderr.contains('\u{1b}'), "{outcome}");
         }
         refused(approvals(&host, &["approve", &first, "--session", "1999"]), 64, "");
+        // The id of a request that really waits, in another task: nothing here, and nothing there by way of here.
+        let mut other = park(&host, vec![run(&["touch", "other.txt"])]);
+        let foreign = question(&host, &mut other, std::slice::from_ref(&first));
+        let session = |id: &str| {
+            let found = requests(&host, false).into_iter().find(|r| r["id"] == id).unwrap();
+            found["session"].as_str().unwrap().to_owned()
+        };
+        let (here, there) = (session(&first), session(&id(&foreign)));
+        assert_ne!(here, there);
+        for (asked, place) in [(&id(&foreign), &here), (&first, &there)] {
+            let elsewhere = approvals(&host, &["approve", asked, "--session", place]);
+            refused(elsewhere, 64, &format!("no task of yours has a request {asked}"));
+        }
+        assert_eq!(requests(&host, false).len(), 2, "still two questions");
+        approvals(&host, &["approve", &id(&foreign), "--session", &there]).expect_code(0);
+        other.outcome().0.expect_code(0);
+        assert!(host.read("other.txt").is_some(), "control: in its own task it is good");
         assert_eq!(requests(&host, false).len(), 1, "still one question");
         approvals(&host, &["approve", &first]).expect_code(0);
         let second = id(&question(&host, &mut task, std::slice::from_ref(&first)));
@@ -88,7 +107,7 @@ fn a_request_of_a_killed_task_can_not_be_answered() {
 }
 
 #[test]
-fn a_person_is_asked_the_same_only_once() {
+fn a_refusal_answers_the_same_call_made_again() {
     for host in hosts() {
         let steps = vec![run(&["true"]), run(&["true"])];
         let mut task = park(&host, steps);
@@ -99,6 +118,49 @@ fn a_person_is_asked_the_same_only_once() {
         // The second, equal call was answered by the first refusal: nobody was asked again.
         let asked = events(&host).iter().filter(|e| e["result"] == "pending").count();
         assert_eq!(asked, 1, "{outcome}");
+    }
+}
+
+/// Two equal calls at the same time are one question, and its yes is good for one of them.
+#[test]
+fn equal_calls_that_wait_are_one_question_and_one_yes_serves_one() {
+    for host in hosts() {
+        let argv = json!({"argv": ["sh", "-c", "echo ran >> ran.txt"]});
+        let frame = |id: &str| {
+            let params = json!({"name": "run", "arguments": argv});
+            json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
+                .to_string()
+        };
+        let both = RawFrame::text(format!("{}\n{}", frame("one"), frame("two")));
+        let both = Step { action: Some(Action::Frame(both)), ..Step::default() };
+        // Keeps the agent there until the person is done with the two.
+        let mut task = park(&host, vec![both, run(&["touch", "later.txt"])]);
+        let asked = id(&question(&host, &mut task, &[]));
+        let waiting = "answer elsewhere within";
+        let both_wait = |task: &testkit::host::Task| {
+            task.printed().matches(&format!("request {asked}")).count() == 2
+        };
+        assert!(task.until(both_wait), "both wait for the same request:\n{}", task.printed());
+        assert_eq!(task.printed().matches(waiting).count(), 1, "{}", task.printed());
+        assert_eq!(requests(&host, true).len(), 1, "one question");
+        approvals(&host, &["approve", &asked]).expect_code(0);
+        let ran = |_: &testkit::host::Task| {
+            events(&host).iter().any(|e| e["tool"] == "run" && e["phase"] == "outcome")
+        };
+        assert!(task.until(ran), "{}", task.printed());
+        // The call that did not get the grant is told so, or asks anew; then the agent goes on.
+        let mut known = vec![asked];
+        loop {
+            let next = question(&host, &mut task, &known);
+            approvals(&host, &["deny", &id(&next)]).expect_code(0);
+            known.push(id(&next));
+            if next["target"].as_str().unwrap().contains("later.txt") {
+                break;
+            }
+        }
+        let outcome = task.outcome().0.expect_code(0);
+        assert_eq!(host.read("ran.txt").as_deref(), Some("ran\n"), "{outcome}");
+        assert_eq!(intents(&host), (1, 0), "{outcome}");
     }
 }
 

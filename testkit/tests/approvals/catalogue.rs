@@ -55,25 +55,52 @@ fn row_28_a_program_by_a_false_name() {
 /// Approve a script, swap it, run it: the grant is for what was shown.
 #[test]
 fn row_30_approve_then_swap() {
-    for host in hosts() {
-        host.file("t.sh", "echo shown > ran.txt\n");
-        let swap = call("write", json!({"path": "t.sh", "content": "echo swapped > ran.txt\n"}));
-        // The first call is answered with the id while nobody decides; the agent swaps, and makes it again.
-        let go = |path: &str| run(&["sh", path]);
-        let mut task = park(&host, vec![go("t.sh"), swap, go("t.sh")]);
-        let first = question(&host, &mut task, &[]);
-        // The scripted agent waits in its first call; the swap therefore comes from the user's own hand, before the yes.
-        let merged = host.sessions().pop().unwrap();
-        assert!(merged.is_dir());
-        approvals(&host, &["approve", &id(&first)]).expect_code(0);
-        let second = question(&host, &mut task, &[id(&first)]);
-        assert_ne!(first["digest"], second["digest"], "other content is another request");
-        approvals(&host, &["deny", &id(&second)]).expect_code(0);
-        let outcome = task.outcome().0.expect_code(0);
-        // Control: the script that was shown ran.
-        assert_eq!(host.read("ran.txt").as_deref(), Some("shown\n"), "{outcome}");
-        assert_eq!(intents(&host), (1, 0));
-    }
+    // A call waits half a minute for a person before it is answered, so one account has to do.
+    let host = hosts().remove(0);
+    host.file("t.sh", "echo shown > ran.txt\n");
+    let put = |word: &str| {
+        call("write", json!({"path": "t.sh", "content": format!("echo {word} > ran.txt\n")}))
+    };
+    let go = run(&["sh", "t.sh"]);
+    // The second call keeps the agent back until the first, which nobody waits in any more, is approved.
+    let gate = run(&["true"]);
+    let steps = vec![go.clone(), gate, put("swapped"), go.clone(), put("shown"), go];
+    let mut task = park(&host, steps);
+    let first = question(&host, &mut task, &[]);
+    let gate = question(&host, &mut task, &[id(&first)]);
+    assert!(gate["target"].as_str().unwrap().contains("true"), "{gate}");
+    approvals(&host, &["approve", &id(&first)]).expect_code(0);
+    assert_eq!(intents(&host), (0, 0), "granted, and not used by anybody");
+    approvals(&host, &["approve", &id(&gate)]).expect_code(0);
+    let swapped = question(&host, &mut task, &[id(&first), id(&gate)]);
+    assert_eq!(first["target"], swapped["target"], "the same words");
+    assert_ne!(first["digest"], swapped["digest"], "other content is another request");
+    approvals(&host, &["deny", &id(&swapped)]).expect_code(0);
+    // Control: what was shown, put back, goes through by the same yes and asks nobody.
+    let outcome = task.outcome().0.expect_code(0);
+    assert_eq!(host.read("ran.txt").as_deref(), Some("shown\n"), "{outcome}");
+    assert_eq!(intents(&host), (2, 0), "the gate and the script: {outcome}");
+    let story: Vec<String> = events(&host)
+        .iter()
+        .filter_map(|e| match (e["phase"].as_str()?, e["tool"].as_str().unwrap_or_default()) {
+            ("intent", "write") => Some("write".to_owned()),
+            ("intent", "run") => Some(format!("ran {}", e["approval_id"].as_str()?)),
+            ("decision", _) if e["type"] == "approval" && e["result"] == "granted" => {
+                Some(format!("granted {}", e["approval_id"].as_str()?))
+            }
+            _ => None,
+        })
+        .collect();
+    let (yes, gate) = (id(&first), id(&gate));
+    let wanted = [
+        format!("granted {yes}"),
+        format!("granted {gate}"),
+        format!("ran {gate}"),
+        "write".to_owned(),
+        "write".to_owned(),
+        format!("ran {yes}"),
+    ];
+    assert_eq!(story, wanted, "swapped between the yes and the use");
 }
 
 /// What the human reads is written on our side: the agent's words cannot move, hide or push anything.

@@ -8,8 +8,15 @@ use testkit::script::{Action, Step};
 
 use crate::desk::{approvals, events, hosts, id, park, question, requests, run};
 
-/// `nucleus approvals list` from inside namespaces of its own, as the user of `host`.
-fn from_inside(host: &Host, namespaces: &[&str]) -> Outcome {
+/// Each with a user namespace of its own, one with a process namespace too.
+pub(crate) const NAMESPACES: [&[&str]; 3] = [
+    &["--user", "--map-root-user"],
+    &["--user", "--map-current-user"],
+    &["--user", "--map-current-user", "--pid", "--fork"],
+];
+
+/// `nucleus …` from inside namespaces of its own, as the user of `host`.
+pub(crate) fn inside(host: &Host, namespaces: &[&str], args: &[&str]) -> Command {
     let inner = host.command("nucleus");
     let mut command = Command::new(inner.get_program());
     let words: Vec<_> = inner.get_args().collect();
@@ -24,10 +31,15 @@ fn from_inside(host: &Host, namespaces: &[&str]) -> Outcome {
     } else {
         command.args(before).arg("unshare");
     }
-    command.args(namespaces).arg("--").arg(program).args(["approvals", "list", "--json"]);
+    command.args(namespaces).arg("--").arg(program).args(args);
     command.env_clear().current_dir(host.workspace());
     command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    Outcome::of(&mut command)
+    command
+}
+
+/// `nucleus approvals list` from there.
+fn from_inside(host: &Host, namespaces: &[&str]) -> Outcome {
+    Outcome::of(&mut inside(host, namespaces, &["approvals", "list", "--json"]))
 }
 
 #[test]
@@ -35,11 +47,7 @@ fn a_peer_in_other_namespaces_is_refused_and_recorded() {
     for host in hosts() {
         let mut task = park(&host, vec![run(&["true"])]);
         let asked = question(&host, &mut task, &[]);
-        for namespaces in [
-            &["--user", "--map-root-user"][..],
-            &["--user", "--map-current-user"],
-            &["--user", "--map-current-user", "--pid", "--fork"],
-        ] {
+        for namespaces in NAMESPACES {
             let outcome = from_inside(&host, namespaces);
             assert_eq!(outcome.code, Some(77), "{namespaces:?}: {outcome}");
             assert!(outcome.says("the peer is in another"), "{outcome}");

@@ -80,6 +80,7 @@ fn what_the_policy_forbids_no_rule_and_no_broken_glass_lets_through() {
     const POLICY: &str = "\
 [capabilities]
 read_files = \"always\"
+edit_files = \"low_risk\"
 run_bash = \"always\"
 
 [obligations]

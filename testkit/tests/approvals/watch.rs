@@ -1,6 +1,6 @@
 //! The board on a terminal, while the task runs somewhere else.
 
-use crate::desk::{hosts, id, intents, park, question, run};
+use crate::desk::{approvals, hosts, id, intents, park, question, run};
 
 #[test]
 fn the_board_shows_escaped_words_and_answers_by_typed_id() {
@@ -28,13 +28,61 @@ fn the_board_shows_escaped_words_and_answers_by_typed_id() {
         let second = id(&question(&host, &mut task, &[first]));
         board.read_until(&format!("> {second}"));
         board.enter("dnot this\r");
-        board.read_until("refused");
+        board.wait_for(&format!("{second} refused"));
         board.enter("q");
         let left = board.outcome().expect_code(0);
         assert!(left.stdout.ends_with("\u{1b}[?25h\u{1b}[?1049l"), "{:?}", left.stdout);
         let outcome = task.outcome().0.expect_code(0);
         assert!(outcome.says("not this"), "{outcome}");
         assert_eq!(intents(&host), (1, 0));
+    }
+}
+
+/// What the desktop is told is ours alone: a stand-in on the search path writes down how it was called.
+#[test]
+fn the_desktop_is_told_in_words_of_our_own() {
+    use std::os::unix::fs::PermissionsExt;
+    for host in hosts() {
+        let told = host.home().join("told.txt");
+        let program = "#!/bin/sh\nfor word in \"$@\"; do printf '%s\\n' \"$word\"; done >>";
+        let program = format!("{program} {}\n", told.display());
+        host.put(&host.home(), "bin/notify-send", program.as_bytes());
+        let bin = host.home().join("bin");
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(bin.join("notify-send"), executable).unwrap();
+        let evil = "<b>markup</b> & \u{1b}]9;pay me\u{7} $(id) --urgency=critical";
+        let mut task = park(&host, vec![run(&["echo", evil]), run(&["touch", "b"])]);
+        let first = id(&question(&host, &mut task, &[]));
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let wanted = format!(
+            "--app-name=nucleus\nnucleus approvals\nrun_bash wants a yes or a no ({first})\n"
+        );
+        let said = || std::fs::read_to_string(&told).unwrap_or_default();
+        let mut watch = |desktop: bool, silent: bool| {
+            let mut command = host.command("nucleus");
+            command.args(["approvals", "watch"]).args(silent.then_some("--silent"));
+            command.env("PATH", &path);
+            if desktop {
+                command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere");
+            }
+            let mut board = host.at_terminal(&command);
+            board.read_until("a approve");
+            // Before the terminal goes, and with it whoever still writes.
+            let called = desktop && !silent;
+            assert!(task.until(|_| !called || said() == wanted), "{:?}", said());
+            board.enter("q");
+            board.outcome().expect_code(0)
+        };
+        // Controls: without a desktop, or when it is not wanted, it is not called.
+        watch(false, false);
+        let quiet = watch(true, true);
+        assert!(!quiet.stdout.contains("\u{1b}]9;"), "{:?}", quiet.stdout);
+        assert!(!told.exists());
+        watch(true, false);
+        approvals(&host, &["deny", &first]).expect_code(0);
+        let second = id(&question(&host, &mut task, &[first]));
+        approvals(&host, &["deny", &second]).expect_code(0);
+        task.outcome().0.expect_code(0);
     }
 }
 

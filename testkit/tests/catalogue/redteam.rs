@@ -326,6 +326,67 @@ fn a_withheld_path_keeps_its_name_where_the_workspace_is_copied() {
 }
 
 #[test]
+fn what_the_policy_lets_nobody_write_stays_in_the_session_however_it_was_written() {
+    let bins = programs();
+    for account in Account::all() {
+        let host = Host::new(&bins, account);
+        let write = "echo made > made.txt; ln -s plain gradle; mkdir -p plain/wrapper; echo jar > plain/wrapper/gradle-wrapper.jar";
+        let run = |policy: &str, text: &str| {
+            host.put(host.place(), "permissions.toml", policy.as_bytes());
+            let config = host.place().join("permissions.toml");
+            let args = [
+                "run",
+                "--allow-local-driver",
+                "--config",
+                config.to_str().unwrap(),
+                "--",
+                "sh",
+                "-c",
+                text,
+            ];
+            host.nucleus(&args).expect_code(0)
+        };
+        let reads = "[capabilities]\nread_files = \"always\"\nrun_bash = \"always\"\n";
+        for more in [
+            "",
+            "write_files = \"ask\"\n",
+            "write_files = \"always\"\nedit_files = \"always\"\n[obligations]\napprovals = [\"write_files\", \"edit_files\"]\n",
+        ] {
+            let outcome = run(&format!("{reads}{more}"), write);
+            assert_eq!(host.read("made.txt"), None, "as {account:?} with {more:?}: {outcome}");
+            assert!(outcome.says("the policy does not let the task write"), "{outcome}");
+            host.nucleus(&["discard"]).expect_code(0);
+        }
+        // The control: the same command where writing is permitted. The link that makes a wrapper of a plain file waits.
+        let outcome = run(&format!("{reads}write_files = \"always\"\n"), write);
+        assert_eq!(host.read("made.txt").as_deref(), Some("made\n"), "as {account:?}: {outcome}");
+        assert_eq!(host.read("plain/wrapper/gradle-wrapper.jar").as_deref(), Some("jar\n"));
+        assert_eq!(host.read("gradle/wrapper/gradle-wrapper.jar"), None, "{outcome}");
+        host.nucleus(&["discard"]).expect_code(0);
+
+        let git = |text: &str| at(&host, &host.workspace(), text).expect_code(0);
+        git(
+            "git init -q -b main . && git config user.name n && git config user.email n@e && git add -A && git commit -qm first",
+        );
+        let head = || git("git rev-parse HEAD").stdout;
+        let (before, commits) = (head(), "git commit -q --allow-empty -m x");
+        // Hidden from the judge of command lines.
+        let hidden = format!("c=commit; git $c -q --allow-empty -m x && {commits}");
+        let writes = format!("{reads}write_files = \"always\"\n");
+        for level in ["never", "ask", "low_risk"] {
+            let outcome = run(
+                &format!("{writes}git_commit = \"{level}\"\n"),
+                &format!("eval '{hidden}' || true"),
+            );
+            assert_eq!(head(), before, "as {account:?} with {level}: {outcome}");
+            host.nucleus(&["discard"]).expect_code(0);
+        }
+        run(&format!("{writes}git_commit = \"always\"\n"), commits);
+        assert_ne!(head(), before, "as {account:?}: the control");
+    }
+}
+
+#[test]
 fn row_17_a_task_does_not_take_the_users_branches_away() {
     let bins = programs();
     for account in Account::all() {

@@ -181,3 +181,32 @@ fn a_killed_attach_leaves_the_task_running() {
         assert!(leftovers(host.place(), Duration::from_secs(10)).is_empty());
     }
 }
+
+#[test]
+fn a_time_without_descriptors_does_not_end_the_way_back() {
+    for host in hosts() {
+        detach(&host, vec![shell(COUNT)], &["--interactive"]);
+        // Started is not yet running: not before the agent draws does the task need no more descriptors.
+        let mut terminal = host.at_full_terminal(&nucleus(&host, &["attach"]));
+        terminal.wait_for("<1>");
+        drop(terminal);
+        let proxy = pid_of_proxy(&host);
+        let may_open = |count: u32| {
+            let mut command = host.account().command(std::path::Path::new("prlimit"));
+            command.args([format!("--pid={proxy}"), format!("--nofile={count}:")]);
+            assert!(command.status().unwrap().success());
+        };
+        may_open(3);
+        // One who comes now cannot be looked at, and after it nobody can be accepted.
+        let refused = host.nucleus(&["attach"]).expect_code(74);
+        assert!(refused.says("Too many open files"), "{refused}");
+        std::thread::sleep(Duration::from_secs(1));
+        may_open(1_024);
+        let mut terminal = host.at_full_terminal(&nucleus(&host, &["attach"]));
+        terminal.wait_for(UP);
+        terminal.wait_for("<2>");
+        terminal.enter("\x03");
+        terminal.outcome().expect_code(130);
+        assert!(leftovers(host.place(), Duration::from_secs(10)).is_empty());
+    }
+}

@@ -128,3 +128,36 @@ fn row_71_what_an_agent_wrote_is_escaped_wherever_it_is_shown() {
         );
     }
 }
+
+#[test]
+fn row_71_json_for_programs_shows_nothing_hostile_at_a_terminal_and_says_the_same() {
+    const EVIL: &str = "x\u{9b}2J\u{7f}\u{202e}\u{200b}é";
+    for host in hosts() {
+        let write = Step {
+            action: Some(Action::Tool {
+                name: "write".to_owned(),
+                args: json!({"path": "evil.txt", "content": format!("{EVIL}\n")}),
+            }),
+            ..Step::default()
+        };
+        let steps = vec![write, shell(&format!("printf '%s\\n' '{EVIL}'"))];
+        let options = ["--profile", "fix-issue", "--review", "--json"];
+        let run = host.script_with(&Script { steps }, &options).expect_code(0);
+        let said = run.stdout.lines().any(|line| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            value["type"] == "output" && value["text"].as_str().unwrap().contains(EVIL)
+        });
+        assert!(said, "the value is not what the agent wrote: {run}");
+        let mut printed = vec![run.stdout];
+        for view in ["review", "changes", "logs", "ps", "replay"] {
+            printed.push(host.nucleus(&[view, "--json"]).expect_code(0).stdout);
+        }
+        for text in &printed {
+            let bare = text
+                .chars()
+                .find(|c| c.is_control() && *c != '\n' || matches!(c, '\u{202e}' | '\u{200b}'));
+            assert_eq!(bare, None, "shown as it is: {text}");
+        }
+        assert!(printed[0].contains("\\u009b") && printed[0].contains("\\u202e"));
+    }
+}

@@ -11,6 +11,7 @@ use crate::{UP, hosts, interactive, shell};
 const POLICY: &str = "\
 [capabilities]
 read_files = \"always\"
+write_files = \"always\"
 run_bash = \"always\"
 
 [obligations]
@@ -19,6 +20,11 @@ approvals = [\"run_bash\"]
 
 /// An agent that asks for a command while it writes on its terminal, and reads from it.
 fn asking(host: &Host) -> Terminal {
+    asking_then(host, "echo typed: $(cat /tmp/typed) the-end")
+}
+
+/// The same, with another way to tell what was typed.
+fn asking_then(host: &Host, told: &str) -> Terminal {
     host.put(host.place(), "permissions.toml", POLICY.as_bytes());
     let config = host.place().join("permissions.toml");
     let call = Step {
@@ -30,8 +36,7 @@ fn asking(host: &Host) -> Terminal {
     };
     let noise = "stty raw -echo </dev/tty; (cat </dev/tty >/tmp/typed 2>/dev/null &) ; \
         (while :; do printf 'IMITATION type abcd + Enter approves once ' >/dev/tty; sleep 0.05; done) >/dev/null 2>&1 &";
-    let told = shell("echo typed: $(cat /tmp/typed) the-end");
-    let steps = vec![shell(noise), call, told];
+    let steps = vec![shell(noise), call, shell(told)];
     let mut terminal =
         host.at_full_terminal(&interactive(host, steps, &["--config", config.to_str().unwrap()]));
     terminal.wait_for(UP);
@@ -114,5 +119,38 @@ fn a_refusal_gives_the_agent_the_users_words_and_stop_ends_the_task() {
         terminal.outcome().expect_code(130);
         assert_eq!(host.read("ran.txt"), None);
         assert!(leftovers(host.place(), Duration::from_secs(10)).is_empty());
+    }
+}
+
+#[test]
+fn row_71_own_keys_work_in_pieces_and_under_other_protocols_and_not_within_a_paste() {
+    for host in hosts() {
+        let told = "echo typed: $(od -An -v -tx1 /tmp/typed | tr -d ' \\n') the-end";
+        let mut terminal = asking_then(&host, told);
+        // A paste with both own keys in it is the agent's, all of it.
+        terminal.enter("\x1b[200~pa\x1ds\x1at\x1b[93;5ue\x1b[201~");
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!terminal.screen().contains("nucleus · session"), "{:?}", terminal.screen());
+        // The Escape key alone arrives too.
+        terminal.enter("\x1b");
+        std::thread::sleep(Duration::from_millis(300));
+        // Ctrl-5 under kitty's protocol, over a slow line.
+        terminal.enter("\x1b[53;");
+        std::thread::sleep(Duration::from_millis(100));
+        terminal.enter("5u");
+        terminal.wait_for("nucleus · session");
+        terminal.wait_for("Enter approves once · no [reason] refuses");
+        let id = id(&terminal);
+        terminal.enter(&format!("{id}\r"));
+        terminal.wait_for("granted");
+        terminal.enter("\r");
+        terminal.wait_for("the-end");
+        let outcome = terminal.outcome().expect_code(0);
+        let pasted: String = b"\x1b[200~pa\x1ds\x1at\x1b[93;5ue\x1b[201~\x1b"
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let plain: String = outcome.stdout.split_whitespace().collect();
+        assert!(plain.contains(&format!("typed:{pasted}the-end")), "{outcome}");
     }
 }

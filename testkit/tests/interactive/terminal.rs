@@ -7,7 +7,7 @@ use testkit::host::{Witness, leftovers, signal};
 
 use testkit::stage::within_shell;
 
-use crate::{UP, hosts, interactive, shell, up};
+use crate::{UP, hosts, interactive, shell};
 
 const ENDLESS: &str = "stty raw -echo </dev/tty; printf '\\033[?1049h\\033[?2004h\\033[?1003h\\033[?25lworks' >/dev/tty; sleep 600";
 
@@ -96,8 +96,7 @@ fn the_terminal_comes_back_when_the_enforcement_process_is_killed() {
 #[test]
 fn ctrl_z_gives_the_terminal_back_to_the_shell_for_a_while() {
     for host in hosts() {
-        let count =
-            "n=0; while :; do n=$((n+1)); printf '<%s>\\r\\n' $n >/dev/tty; sleep 0.2; done";
+        let count = "printf '\\033[?1003h' >/dev/tty; n=0; while :; do n=$((n+1)); printf '<%s>\\r\\n' $n >/dev/tty; sleep 0.2; done";
         let nucleus = interactive(&host, vec![shell(count)], &[]);
         let mut command = std::process::Command::new("bash");
         command.args(["--norc", "--noprofile", "-i"]).env_clear();
@@ -118,6 +117,19 @@ fn ctrl_z_gives_the_terminal_back_to_the_shell_for_a_while() {
         terminal.wait_for("still-42");
         terminal.enter("fg\n");
         terminal.wait_for("<2>");
+        // The same when somebody else says so: the shell finds its terminal in order.
+        let mut witness = Witness::of(terminal.pid());
+        witness.look();
+        signal(witness.named("nucleus").unwrap(), Signal::TSTP);
+        terminal.wait_for("Stopped");
+        terminal.wait_for("prompt>");
+        let screen = terminal.screen();
+        let last = |mode: &str| screen.rfind(mode).unwrap();
+        assert!(last("\x1b[?1003l") > last("\x1b[?1003h"), "a mode stays: {screen:?}");
+        terminal.enter("echo still-$((50 + 2))\n");
+        terminal.wait_for("still-52");
+        terminal.enter("fg\n");
+        terminal.wait_for("<3>");
         terminal.enter("\x03");
         terminal.wait_for("calls");
         terminal.enter("exit\n");
@@ -143,11 +155,36 @@ fn without_a_terminal_it_says_so() {
 #[test]
 fn a_signal_from_elsewhere_ends_the_task() {
     for host in hosts() {
-        let mut terminal = up(&host, &interactive(&host, vec![shell(ENDLESS)], &[]));
-        terminal.wait_for("works");
-        let mut witness = Witness::of(terminal.pid());
-        witness.look();
-        signal(witness.named("nucleus").unwrap(), Signal::TERM);
+        for by in [Signal::TERM, Signal::INT, Signal::HUP] {
+            let command = interactive(&host, vec![shell(ENDLESS)], &[]);
+            let mut terminal = host.at_full_terminal(&command);
+            let before = terminal.settings();
+            terminal.wait_for(UP);
+            terminal.wait_for("works");
+            let mut witness = Witness::of(terminal.pid());
+            witness.look();
+            signal(witness.named("nucleus").unwrap(), by);
+            // The terminal lives on: it is as it was.
+            terminal.wait_for("calls");
+            terminal.comes_back_to(&before);
+            terminal.outcome().expect_code(130);
+            assert!(leftovers(host.place(), Duration::from_secs(10)).is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_window_that_changes_while_the_envelope_is_made_is_not_forgotten() {
+    const SIZES: &str = "while :; do stty size </dev/tty; sleep 0.1; done >/dev/tty";
+    for host in hosts() {
+        let mut terminal = host.at_full_terminal(&interactive(&host, vec![shell(SIZES)], &[]));
+        // Its size is known to the relay when it is asked for the rest.
+        while !terminal.screen().contains("\x1b[c") {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        terminal.resize(40, 120);
+        terminal.wait_for("40 120");
+        terminal.enter("\x03");
         terminal.outcome().expect_code(130);
         assert!(leftovers(host.place(), Duration::from_secs(10)).is_empty());
     }

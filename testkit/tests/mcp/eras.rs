@@ -89,6 +89,7 @@ fn metadata_is_whole_and_of_a_known_revision_or_refused() {
 #[test]
 fn both_eras_are_served_on_one_connection() {
     let host = hosts().remove(0);
+    host.file("conf/.npmrc", "canary\n");
     for asked in ["2025-06-18", "2025-11-25"] {
         let mut client = McpClient::raw(&mut command(&host), Era::Handshake);
         let opening = json!({"protocolVersion": asked, "capabilities": {}, "clientInfo": {}});
@@ -97,6 +98,7 @@ fn both_eras_are_served_on_one_connection() {
         assert!(opened.get("resultType").is_none(), "{opened}");
         let instructions = opened["instructions"].as_str().unwrap();
         assert!(instructions.contains("Only calls of these tools are enforced"), "{opened}");
+        assert!(instructions.contains("no command can read them: conf/.npmrc."), "{opened}");
         let plain = client.ask("tools/call", read())["result"].clone();
         assert!(plain.get("resultType").is_none(), "{plain}");
         for unknown in ["server/discover", "subscriptions/listen"] {

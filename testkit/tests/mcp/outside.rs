@@ -1,6 +1,6 @@
 //! Clients outside of any pod: told what is enforced, and no more than any other.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::host::{Outcome, signal};
 use testkit::mcp::{Era, McpClient};
 
@@ -119,6 +119,74 @@ fn a_configuration_starts_what_it_says() {
         assert!(client.call("write", json!({"path": "x", "content": "x"})).0, "read-only");
         client.leave().0.expect_code(0);
         assert_eq!(host.read(".mcp.json"), None, "it prints and writes nothing");
+    }
+}
+
+/// A question of Claude Code's about a tool of its own.
+fn question(tool: &str, input: &Value) -> Value {
+    json!({"tool_name": tool, "input": input, "tool_use_id": "toolu_1"})
+}
+
+#[test]
+fn a_question_of_claude_code_is_answered_as_data_and_does_nothing() {
+    for host in hosts() {
+        for era in [Era::Handshake, Era::Stateless] {
+            let flags = ["--profile", "fix-issue", "--permission-prompt"];
+            let mut client = McpClient::start(&mut with(&host, &flags), era);
+            let tools = client.ask("tools/list", json!({}))["result"]["tools"].to_string();
+            assert!(tools.contains("\"permission_prompt\""), "{tools}");
+            let mut answered = |tool: &str, input: Value| -> Value {
+                let (failed, text) = client.call("permission_prompt", question(tool, &input));
+                assert!(!failed, "{text}");
+                serde_json::from_str(&text).unwrap()
+            };
+            let file = host.workspace().join("asked.txt");
+            let write = json!({"file_path": file, "content": "x"});
+            let yes = answered("Write", write.clone());
+            assert_eq!(yes, json!({"behavior": "allow", "updatedInput": write}));
+            for (tool, input, words) in [
+                // Outside of any pod nothing holds a command, and nobody can be asked.
+                ("Bash", json!({"command": "ls"}), "Nobody can approve"),
+                ("Bash", json!({"command": "ls", "x": 1}), "takes no argument"),
+                ("Read", json!({"file_path": "/etc/passwd"}), "outside the workspace"),
+                ("Grep", json!({"pattern": "KEY"}), "Use the tools of the MCP server"),
+                ("WebSearch", json!({"query": "q"}), "web_search"),
+                ("Skill", json!({}), "Use the tools of the MCP server `nucleus` instead"),
+            ] {
+                let no = answered(tool, input);
+                assert_eq!(no["behavior"], "deny", "{no}");
+                assert!(no["message"].as_str().unwrap().contains(words), "{no}");
+            }
+            client.leave().0.expect_code(0);
+            assert_eq!(host.read("asked.txt"), None, "an answer is no effect");
+            let asked = events(&host);
+            let asked = asked.iter().filter(|e| e["tool"] == "permission_prompt");
+            assert!(asked.clone().any(|e| e["target"] == "Bash: ls" && e["result"] == "denied"));
+            assert!(asked.clone().any(|e| e["target"] == "Write: asked.txt"));
+        }
+    }
+}
+
+#[test]
+fn a_question_nobody_is_to_answer_is_a_call_of_no_tool() {
+    for host in hosts() {
+        for era in [Era::Handshake, Era::Stateless] {
+            let mut client = client(&host, era);
+            let tools = client.ask("tools/list", json!({}))["result"]["tools"].to_string();
+            assert!(tools.contains("\"run\"") && !tools.contains("permission_prompt"), "{tools}");
+            let input = json!({"file_path": "README.md"});
+            let (failed, text) = client.call("permission_prompt", question("Read", &input));
+            assert!(failed && text.contains("no use for `permission_prompt`"), "{text}");
+            client.leave().0.expect_code(0);
+        }
+        let args = ["mcp", "config", "--permission-prompt", "--client"];
+        let printed = host.nucleus(&[&args[..], &["claude"]].concat()).expect_code(0);
+        let flag = "--permission-prompt-tool mcp__nucleus__permission_prompt";
+        assert!(printed.stderr.contains(flag), "{printed}");
+        let config: Value = serde_json::from_str(&printed.stdout).unwrap();
+        let line = config["mcpServers"]["nucleus"]["args"].to_string();
+        assert!(line.contains("--permission-prompt"), "{printed}");
+        host.nucleus(&[&args[..], &["cursor"]].concat()).expect_code(64);
     }
 }
 

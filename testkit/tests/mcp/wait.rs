@@ -6,7 +6,7 @@ use testkit::script::{Action, Ending, RawFrame, Script, Step, metadata};
 
 use crate::stage::{events, hosts};
 
-const ASKS: &str = "[capabilities]\nread_files = \"always\"\nrun_bash = \"always\"\n[obligations]\napprovals = [\"run_bash\"]\n";
+const ASKS: &str = "[capabilities]\nread_files = \"always\"\nwrite_files = \"always\"\nrun_bash = \"always\"\n[obligations]\napprovals = [\"run_bash\"]\n";
 
 /// A call of the stateless revision, made again with `state` if there is one.
 fn call(id: u64, state: Option<&str>) -> Step {

@@ -6,7 +6,7 @@ use testkit::registry::Registry;
 use crate::{allow, fetches, hosts, log, run, sample};
 
 /// Nothing arrived outside but what the gate writes itself.
-fn nothing_of_the_client(registry: &Registry) {
+pub(crate) fn nothing_of_the_client(registry: &Registry) {
     for asked in registry.asked() {
         let names: Vec<&str> = asked.headers.keys().map(String::as_str).collect();
         assert_eq!(names, ["accept", "host", "user-agent"], "{asked:?}");
@@ -17,13 +17,20 @@ fn nothing_of_the_client(registry: &Registry) {
 
 /// Every fetch has its intent, its outcome and its price.
 fn recorded(host: &Host, expected: &[&str]) {
+    assert_eq!(fetches(&log(host), "intent"), expected);
+    recorded_in_any_order(host, expected);
+}
+
+/// The same of a client that asks for several things at once.
+pub(crate) fn recorded_in_any_order(host: &Host, expected: &[&str]) {
     let log = log(host);
-    assert_eq!(fetches(&log, "intent"), expected);
-    let mut outcomes = fetches(&log, "outcome");
-    outcomes.sort();
     let mut sorted: Vec<&str> = expected.to_vec();
     sorted.sort_unstable();
-    assert_eq!(outcomes, sorted);
+    for phase in ["intent", "outcome"] {
+        let mut found = fetches(&log, phase);
+        found.sort();
+        assert_eq!(found, sorted, "{phase}");
+    }
     let paid =
         |line: &&str| line.contains("package_fetch") && line.contains("\"cost_micro_usd\":100}");
     assert_eq!(log.lines().filter(paid).count(), expected.len());
@@ -118,7 +125,7 @@ fn pip_installs_a_wheel_from_the_registry() {
 }
 
 /// Whether a program of the host works in a pod of this account.
-fn can(host: &Host, argv: &[&str]) -> bool {
+pub(crate) fn can(host: &Host, argv: &[&str]) -> bool {
     let outcome: Outcome = host.run(argv);
     outcome.code == Some(0)
 }

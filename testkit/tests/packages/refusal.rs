@@ -25,7 +25,7 @@ for request in json.loads(sys.stdin.read()):
 "#;
 
 /// Sends requests from a pod; gives the statuses.
-fn ask(host: &Host, requests: &[String]) -> Vec<String> {
+pub(crate) fn ask(host: &Host, requests: &[String]) -> Vec<String> {
     host.file("ask.py", ASK);
     host.file("requests.json", serde_json::to_vec(requests).unwrap());
     let outcome = run(host, &["sh", "-c", "python3 ask.py < requests.json"]).expect_code(0);
@@ -35,11 +35,11 @@ fn ask(host: &Host, requests: &[String]) -> Vec<String> {
     outcome.stdout.lines().filter(word).map(str::to_owned).collect()
 }
 
-fn get(path: &str) -> String {
+pub(crate) fn get(path: &str) -> String {
     request("GET", path, "", "")
 }
 
-fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {GATE}\r\n{headers}\r\n{body}")
 }
 
@@ -74,6 +74,7 @@ fn only_lists_and_listed_files_are_fetched() {
             get("/cargo/ti/ny/other"),
             get("/pip/simple/tiny-answer/"),
             get("/go/github.com/x/y/@v/list"),
+            get("/go/sumdb/sum.golang.org/supported"),
             get("/"),
         ];
         let statuses = ask(&host, &refused);
@@ -155,6 +156,31 @@ fn names_that_do_not_exist_are_counted() {
         assert_eq!(statuses.iter().filter(|status| *status == "404").count(), 64);
         assert_eq!(statuses.iter().filter(|status| *status == "403").count(), 16);
         assert_eq!(registry.asked().len(), 64);
+    }
+}
+
+/// Sends each raw request of a list and hangs up before the answer.
+const HANG_UP: &str = r#"
+import json, socket, sys, time
+for request in json.loads(sys.stdin.read()):
+    s = socket.create_connection(("127.0.0.1", 61080), 30)
+    s.sendall(request.encode("latin-1"))
+    time.sleep(0.1)
+    s.close()
+"#;
+
+#[test]
+fn names_count_though_nobody_waits_for_the_answer() {
+    for (host, registry) in hosts() {
+        registry.delay(std::time::Duration::from_millis(400));
+        allow(&host, &registry, "\"npm\"", "");
+        let names: Vec<String> = (0..90).map(|i| get(&format!("/npm/secret-{i}"))).collect();
+        host.file("hang_up.py", HANG_UP);
+        host.file("requests.json", serde_json::to_vec(&names).unwrap());
+        run(&host, &["sh", "-c", "python3 hang_up.py < requests.json"]).expect_code(0);
+        let asked = registry.asked().len();
+        // At least some must have left, or nothing was tried.
+        assert!((8..=64).contains(&asked), "{asked} names left");
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use testkit::host::Host;
 use testkit::registry::{Answer, Registry};
 
-fn tool(dir: &Path, program: &str, args: &[&str]) -> Vec<u8> {
+pub(crate) fn tool(dir: &Path, program: &str, args: &[&str]) -> Vec<u8> {
     let output = Command::new(program).args(args).current_dir(dir).output().unwrap();
     assert!(output.status.success(), "{program} {args:?}: {output:?}");
     output.stdout

@@ -71,6 +71,30 @@ fn a_browser_shows_all_of_it_and_obeys_none_of_it() {
 }
 
 #[test]
+fn pills_keep_their_height_whatever_stands_beside_them() {
+    let host = hosts().remove(0);
+    hostile(&host);
+    let file = report(&host);
+    let mut browser = Browser::start();
+    for width in WIDTHS {
+        browser.open(&file, width);
+        // Layers with a reason, long and short, whatever this host can enforce.
+        let reasons = "document.querySelectorAll('ul.layers li').forEach((li, i) => { if (i % 2 == 0) {\
+                       const why = document.createElement('small');\
+                       why.textContent = 'because this host is not like others '.repeat(1 + i); li.append(why); } }),\
+                       document.querySelectorAll('ul.layers small').length";
+        assert!(number(&mut browser, reasons) >= 3);
+        let pills =
+            "[...document.querySelectorAll('.v')].map(pill => pill.getBoundingClientRect())";
+        let heights = browser.evaluate(&format!(
+            "(heights => [Math.min(...heights), Math.max(...heights)])({pills}.map(box => Math.round(box.height)))"
+        ));
+        let (low, high) = (heights[0].as_u64().unwrap(), heights[1].as_u64().unwrap());
+        assert!(low > 10 && high <= low + 2, "{low} to {high} pixels at {width}");
+    }
+}
+
+#[test]
 fn it_reads_in_the_dark_and_on_paper() {
     let host = hosts().remove(0);
     hostile(&host);

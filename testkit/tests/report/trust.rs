@@ -96,6 +96,35 @@ fn a_changed_log_is_shown_up_to_the_change_and_loudly() {
 }
 
 #[test]
+fn nothing_behind_a_fault_in_the_first_lines_is_told_as_a_fact() {
+    for host in hosts() {
+        hostile(&host);
+        let log = newest(&host).join("log.jsonl");
+        let text = std::fs::read_to_string(&log).unwrap();
+        let whole = host.nucleus(&["replay"]).expect_code(0);
+        assert!(whole.says("the log was closed in order") && whole.says("finished after"));
+        let (first, rest) = text.split_once('\n').unwrap();
+        let spoilt = rest.replacen("\"agent_id\":\"", "\"agent_id\":\"x", 1);
+        std::fs::write(&log, format!("{first}\n{spoilt}")).unwrap();
+        let shown = host.nucleus(&["replay"]).expect_code(74);
+        assert!(shown.says("only entries 1 to 1 can be relied on"), "{shown}");
+        assert!(shown.says("how the log ended is not proved"), "{shown}");
+        assert!(shown.says("the end is not proved") && shown.says("none proved"), "{shown}");
+        for fact in ["1 to 0", "closed in order", "no end recorded", "after 0 ms"] {
+            assert!(!shown.says(fact), "{fact}: {shown}");
+        }
+        let behind = shown.stdout.split("from here on nothing is proved").nth(1).unwrap();
+        assert!(behind.contains("session_end") && behind.contains("not proved"), "{shown}");
+        assert!(!behind.contains('✓'), "{shown}");
+        let page = page(&host, 74);
+        assert!(page.contains("the end is not proved"), "{page}");
+        let rows = page.split("tr class=\"edge\"").nth(1).unwrap();
+        let rows = rows.split("</table>").next().unwrap();
+        assert!(!rows.contains("v allowed") && rows.contains("not proved"), "{rows}");
+    }
+}
+
+#[test]
 fn changes_that_are_not_the_recorded_ones_are_not_vouched_for() {
     for host in hosts() {
         hostile(&host);

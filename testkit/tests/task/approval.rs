@@ -8,6 +8,7 @@ use crate::meeting::{hosts, run, script};
 const POLICY: &str = "\
 [capabilities]
 read_files = \"always\"
+write_files = \"always\"
 run_bash = \"always\"
 
 [obligations]

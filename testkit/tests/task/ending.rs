@@ -18,11 +18,14 @@ fn the_code_of_a_command_is_the_code_of_the_run() {
         }
         host.run(&["sh", "-c", "kill -INT $$"]).expect_code(130);
         host.run(&["sh", "-c", "kill -SEGV $$"]).expect_code(139);
-        let missing = host.run(&["no-such-program"]);
-        assert!(
-            !matches!(missing.code, None | Some(0)) && missing.says("no-such-program"),
-            "{missing}"
-        );
+        let missing = host.run(&["no-such-program"]).expect_code(127);
+        assert!(missing.says("no-such-program: not found in the sandbox"), "{missing}");
+        host.file("README.md", "# text\n");
+        let plain = host.run(&["./README.md"]).expect_code(126);
+        assert!(plain.says("./README.md: found, but not executable"), "{plain}");
+        assert!(!plain.says("sandbox I/O failed"), "{plain}");
+        host.file("src/main.rs", "");
+        host.run(&["./src"]).expect_code(126);
     }
 }
 
@@ -76,6 +79,8 @@ fn a_task_out_of_time_ends_with_124_and_is_kept() {
         command.args(["--", "sh", "-c", "echo made > made.txt; sleep 60"]);
         let outcome = Outcome::of(&mut command).expect_code(124);
         assert!(outcome.took < Duration::from_secs(15), "{outcome}");
+        let line = outcome.stderr.lines().find(|line| line.starts_with("! run")).unwrap();
+        assert!(line.contains("timed out"), "{outcome}");
         assert_eq!(host.read("made.txt"), None, "{outcome}");
         assert!(outcome.shows_the_way_on(), "{outcome}");
         host.nucleus(&["apply"]).expect_code(0);
@@ -137,7 +142,7 @@ fn a_small_budget_denies_cleanly() {
     for host in hosts() {
         let policy = |dollars: &str| {
             format!(
-                "[capabilities]\nread_files = \"always\"\nrun_bash = \"always\"\n[budget]\nmax_cost_usd = {dollars}\n"
+                "[capabilities]\nread_files = \"always\"\nwrite_files = \"always\"\nrun_bash = \"always\"\n[budget]\nmax_cost_usd = {dollars}\n"
             )
         };
         for (dollars, fits) in [("0.000001", false), ("1.0", true)] {

@@ -124,3 +124,113 @@ fn under_sudo_files_keep_their_owner_and_root_does_not_live_in_anothers_home() {
     let refused = sudo("touch never").expect_code(64);
     assert!(refused.says("sudo -H") && host.read("never").is_none(), "{refused}");
 }
+
+/// A submodule `sub` with one commit, and a worktree `tree` within the workspace.
+fn nested(host: &Host) {
+    repository(host);
+    host.file("library/lib.txt", "one\n");
+    let library = host.workspace().join("library");
+    let from = library.to_str().unwrap();
+    let git = |args: &[&str]| {
+        let identity = ["git", "-c", "user.name=u", "-c", "user.email=u@example.com"];
+        as_user(host, &[&identity[..], &["-c", "protocol.file.allow=always"], args].concat());
+    };
+    git(&["init", "--quiet", from]);
+    git(&["-C", from, "add", "."]);
+    git(&["-C", from, "commit", "--quiet", "--message=library"]);
+    git(&["submodule", "--quiet", "add", from, "sub"]);
+    std::fs::rename(&library, host.home().join("library")).unwrap();
+    git(&["commit", "--quiet", "--message=second"]);
+    git(&["worktree", "add", "--quiet", "-b", "side", "tree"]);
+    host.file(".git/info/exclude", "/tree\n");
+}
+
+#[test]
+fn worktrees_and_submodules_inside_go_with_the_repository() {
+    for host in hosts() {
+        nested(&host);
+        let looked =
+            run_in(&host, &host.workspace(), "git status; git -C sub status; git -C tree status");
+        assert!(!looked.expect_code(0).says("held"), "a look holds nothing");
+        let text = "set -e; echo two >> sub/lib.txt; git -C sub commit -qam inside; echo two >> tree/README.md; git -C tree commit -qam inside";
+        let mut done = host.command("nucleus");
+        done.args(RUN)
+            .arg(text)
+            .env("GIT_AUTHOR_NAME", "u")
+            .env("GIT_AUTHOR_EMAIL", "u@example.com");
+        let done = Outcome::of(&mut done).expect_code(0);
+        assert!(!done.says("held"), "{done}");
+        for dir in ["sub", "tree"] {
+            assert_eq!(as_user(&host, &["git", "-C", dir, "status", "--porcelain"]), "", "{done}");
+            let subject = as_user(&host, &["git", "-C", dir, "log", "-1", "--format=%s"]);
+            assert_eq!(subject, "inside\n", "{done}");
+        }
+        assert_eq!(
+            as_user(&host, &["git", "-C", "tree", "show", "HEAD:README.md"]),
+            "first\ntwo\n"
+        );
+        // What git obeys in them waits.
+        let smuggled = run_in(
+            &host,
+            &host.workspace(),
+            "git config --file .git/modules/sub/config core.fsmonitor evil; echo evil > .git/modules/sub/hooks/post-checkout; \
+             echo gitdir: ../evil > tree/.git",
+        );
+        assert!(smuggled.expect_code(0).says("held"), "hostile changes wait");
+        assert!(!host.read(".git/modules/sub/config").unwrap().contains("evil"));
+        assert!(host.read(".git/modules/sub/hooks/post-checkout").is_none());
+        assert!(!host.read("tree/.git").unwrap().contains("evil"));
+        host.nucleus(&["discard"]).expect_code(0);
+        // A commit of either brings no file past the judgement it would get by itself.
+        for dir in ["sub", "tree"] {
+            let tip = || as_user(&host, &["git", "-C", dir, "rev-parse", "HEAD"]);
+            let before = tip();
+            let text = format!(
+                "cd {dir}; mkdir -p .github/workflows; echo evil > .github/workflows/ci.yml; git add -A; git commit -qm evil"
+            );
+            let mut command = host.command("nucleus");
+            command
+                .args(RUN)
+                .arg(&text)
+                .env("GIT_AUTHOR_NAME", "u")
+                .env("GIT_AUTHOR_EMAIL", "u@example.com");
+            let outcome = Outcome::of(&mut command).expect_code(0);
+            assert_eq!(tip(), before, "{dir}: {outcome}");
+            assert!(outcome.says("held"), "{dir}: {outcome}");
+            host.nucleus(&["discard"]).expect_code(0);
+        }
+    }
+}
+
+#[test]
+fn a_submodule_shows_its_repository_and_a_false_one_shows_nothing() {
+    for host in hosts() {
+        nested(&host);
+        let sub = host.workspace().join("sub");
+        host.put(&sub, "lib.txt", b"one\nmore\n");
+        let shown =
+            run_in(&host, &sub, "git status --porcelain && git diff && git log --format=%s")
+                .expect_code(0);
+        for words in [
+            " M lib.txt",
+            "+more",
+            "library",
+            "this is a git submodule",
+            "can be read by commands and not written",
+        ] {
+            assert!(shown.says(words), "{words}: {shown}");
+        }
+        let told = run_in(&host, &sub, "git commit --all --message=no");
+        assert!(told.code != Some(0) && told.says("ead-only file system"), "{told}");
+        let around =
+            run_in(&host, &sub, "ls ../.git/objects ../README.md ../.git/modules/sub/hooks");
+        assert!(around.code != Some(0) && !around.stdout.contains("README"), "{around}");
+        // What a task could write: a link to a repository that does not point back.
+        let forged = host.home().join("forged");
+        let real = host.workspace().join(".git/modules/sub");
+        host.put(&forged, ".git", format!("gitdir: {}\n", real.display()).as_bytes());
+        let refused = run_in(&host, &forged, &format!("ls {}/objects; git log", real.display()));
+        assert!(refused.code != Some(0) && refused.says("names a place outside"), "{refused}");
+        assert!(!refused.stdout.contains("pack"), "{refused}");
+    }
+}

@@ -64,6 +64,38 @@ fn cargo_test_works_offline() {
     }
 }
 
+#[test]
+fn go_test_works_offline() {
+    let mut tested = 0;
+    for host in hosts() {
+        // Debian's Go lies in two places that links join; another may lie where the account cannot read it.
+        if host.run(&["go", "version"]).code != Some(0) {
+            continue;
+        }
+        tested += 1;
+        host.file("go.mod", "module example.org/sample\n\ngo 1.19\n");
+        let source = "package main\n\nimport \"fmt\"\n\nfunc two() int { return 1 }\n\nfunc main() { fmt.Println(two() * 21) }\n";
+        host.file("main.go", source);
+        host.file(
+            "main_test.go",
+            "package main\n\nimport \"testing\"\n\nfunc TestTwo(t *testing.T) {\n\tif two() != 2 {\n\t\tt.Fatal(\"no\")\n\t}\n}\n",
+        );
+        let failing = with_toolchains(&host, "go test ./... 2>&1").expect_code(1);
+        assert!(failing.says("FAIL: TestTwo"), "{failing}");
+        host.file("main.go", source.replace("return 1", "return 2"));
+        // With cgo and without, and from inside of a repository, whose version the build asks git for.
+        repository(&host);
+        let line = "go test ./... && go vet ./... && go build -o /tmp/sample . && /tmp/sample && CGO_ENABLED=1 go run . && CGO_ENABLED=0 go run .";
+        let passing = with_toolchains(&host, &format!("{{ {line}; }} 2>&1")).expect_code(0);
+        assert!(passing.says("ok  \texample.org/sample") && passing.says("42"), "{passing}");
+        // Control: without packages in the policy nothing is fetched.
+        host.file("more.go", "package main\n\nimport _ \"example.org/more\"\n");
+        let missing = with_toolchains(&host, "go mod tidy 2>&1");
+        assert!(missing.code != Some(0) && missing.says("GOPROXY=off"), "{missing}");
+    }
+    assert!(tested > 0, "no account can run go in a pod");
+}
+
 /// The host's user can read the toolchain of whoever runs the tests.
 fn readable(host: &Host) -> bool {
     let home = std::env::var("RUSTUP_HOME")

@@ -73,6 +73,17 @@ fn secrets_are_found_at_every_depth_and_in_every_case() {
         ".mozilla/firefox/x/logins.json",
         "infra/prod.tfstate",
         "keys/app.p12",
+        "worker/.dev.vars",
+        ".dev.vars.staging",
+        "auth.json",
+        "infra/prod.tfvars",
+        "infra/prod.auto.tfvars.json",
+        "gha-creds-0123456789abcdef.json",
+        "app/shop-firebase-adminsdk-x1y2z-0a1b2c3d4e.json",
+        ".sentryclirc",
+        ".kaggle/kaggle.json",
+        "deploy/.vault_pass",
+        ".vault_pass.txt",
     ] {
         assert!(sensitive(text), "{text}");
     }
@@ -99,6 +110,12 @@ fn ordinary_files_are_not_secrets() {
         "src/env.rs",
         "Cargo.toml",
         "package.json",
+        "src/locales/auth.json",
+        "example.tfvars.json",
+        ".dev.vars.example",
+        "firebase.json",
+        "src/kaggle.ts",
+        "vault_pass.md",
     ] {
         assert!(!sensitive(text), "{text}");
     }

@@ -127,7 +127,7 @@ pub(crate) fn isolation() -> impl Strategy<Value = IsolationFloor> {
 }
 
 pub(crate) fn packages() -> impl Strategy<Value = Packages> {
-    btree_set(select(Registry::ALL.to_vec()), 0..4).prop_map(Packages::only)
+    btree_set(select(Registry::ALL.to_vec()), 0..=Registry::ALL.len()).prop_map(Packages::only)
 }
 
 pub(crate) fn delegation() -> impl Strategy<Value = DelegationDepth> {

@@ -7,13 +7,19 @@ use nucleus_wire::display::{escape, escape_short};
 
 use super::described;
 use super::keys::Key;
+use crate::reading::{COLUMNS_MIN, Reading, cut};
+use crate::screen::style::Style;
 
 /// Requests shown in the list at a time.
 const LIST_ROWS: usize = 6;
 /// Longest answer typed, in characters.
 const TYPED_MAX: usize = 500;
-/// Narrowest and widest line painted.
-const COLUMNS: std::ops::RangeInclusive<usize> = 20..=200;
+/// Rows that are neither list nor request: title, two rules, what can be typed, a message.
+const FRAME_ROWS: usize = 5;
+/// Rows of the request that come before a longer list.
+const DETAIL_ROWS: usize = 6;
+/// Widest line painted.
+const COLUMNS_MAX: usize = 200;
 
 /// A request and the session it is of.
 #[derive(Debug, Clone)]
@@ -42,6 +48,8 @@ pub(super) enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Mode {
     Browse,
+    /// A yes was begun too early: the id that follows by habit is no command.
+    Unread,
     /// The id is being typed; the request was chosen when `a` was pressed and does not change under the fingers.
     Approve(Name, String),
     Deny(Name, String),
@@ -53,23 +61,34 @@ pub(super) struct Board {
     items: Vec<Item>,
     selected: Option<Name>,
     mode: Mode,
-    scroll: usize,
-    /// Requests whose last line was on the screen.
+    /// The request that is on the screen.
+    open: Option<Open>,
+    /// Requests of which every line was on the screen.
     read: BTreeSet<Name>,
     known: BTreeSet<Name>,
     message: String,
+    style: Style,
+}
+
+/// A request that is being read.
+#[derive(Debug)]
+struct Open {
+    name: Name,
+    complete: bool,
+    reading: Reading,
 }
 
 impl Board {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(style: Style) -> Self {
         Self {
             items: Vec::new(),
             selected: None,
             mode: Mode::Browse,
-            scroll: 0,
+            open: None,
             read: BTreeSet::new(),
             known: BTreeSet::new(),
             message: String::new(),
+            style,
         }
     }
 
@@ -88,7 +107,6 @@ impl Board {
         }
         if self.selected.as_ref().is_none_or(gone) {
             self.selected = self.items.first().map(Item::key);
-            self.scroll = 0;
         }
         new
     }
@@ -102,6 +120,11 @@ impl Board {
     pub(super) fn press(&mut self, key: Key) -> Action {
         match std::mem::replace(&mut self.mode, Mode::Browse) {
             Mode::Browse => self.browse(key),
+            Mode::Unread => match key {
+                Key::Char(c) if c != ' ' => self.stay(Mode::Unread),
+                Key::Enter | Key::Escape | Key::Erase => Action::Nothing,
+                key => self.browse(key),
+            },
             Mode::Approve(name, typed) => match typing(typed, key) {
                 Typed::More(typed) => self.stay(Mode::Approve(name, typed)),
                 Typed::Left => Action::Nothing,
@@ -137,13 +160,16 @@ impl Board {
             Key::Char('q') | Key::Interrupt => return Action::Quit,
             Key::Up | Key::Char('k') => self.select(-1),
             Key::Down | Key::Char('j') => self.select(1),
-            Key::PageUp | Key::Char('b') => self.scroll = self.scroll.saturating_sub(8),
-            Key::PageDown | Key::Char(' ') => self.scroll = self.scroll.saturating_add(8),
+            Key::PageUp | Key::Char('b') => self.turn(Reading::back),
+            Key::PageDown | Key::Char(' ') => self.turn(Reading::forward),
             Key::Char('a') => match self.selected.clone() {
                 Some(name) if self.read.contains(&name) => {
                     return self.stay(Mode::Approve(name, String::new()));
                 }
-                Some(_) => self.message = "read it to its end first (space)".to_owned(),
+                Some(_) => {
+                    self.message = "read it to its end first (space)".to_owned();
+                    return self.stay(Mode::Unread);
+                }
                 None => {}
             },
             Key::Char('d') => {
@@ -156,6 +182,12 @@ impl Board {
         Action::Nothing
     }
 
+    fn turn(&mut self, how: impl Fn(&mut Reading)) {
+        if let Some(open) = &mut self.open {
+            how(&mut open.reading);
+        }
+    }
+
     fn place(&self) -> usize {
         let here = |item: &Item| Some(item.key()) == self.selected;
         self.items.iter().position(here).unwrap_or(0)
@@ -165,17 +197,20 @@ impl Board {
         let last = self.items.len().saturating_sub(1);
         let next = self.place().saturating_add_signed(step).min(last);
         self.selected = self.items.get(next).map(Item::key);
-        self.scroll = 0;
     }
 
     /// The lines of the screen: at most `rows` of at most `columns`.
     pub(super) fn paint(&mut self, rows: usize, columns: usize) -> Vec<String> {
-        let columns = columns.clamp(*COLUMNS.start(), *COLUMNS.end());
+        let wide_enough = columns >= COLUMNS_MIN;
+        let columns = columns.clamp(COLUMNS_MIN, COLUMNS_MAX);
         let mut lines =
             vec![cut(&format!("nucleus approvals: {} waiting", self.items.len()), columns)];
+        // The list makes room for the request, not the other way round.
+        let listed = rows.saturating_sub(FRAME_ROWS).saturating_sub(DETAIL_ROWS);
+        let listed = listed.clamp(1, LIST_ROWS);
         let place = self.place();
-        let first = place.saturating_sub(LIST_ROWS.saturating_sub(1));
-        for (index, item) in self.items.iter().enumerate().skip(first).take(LIST_ROWS) {
+        let first = place.saturating_sub(listed.saturating_sub(1));
+        for (index, item) in self.items.iter().enumerate().skip(first).take(listed) {
             let mark = if index == place { '>' } else { ' ' };
             let view = &item.request.view;
             lines.push(cut(
@@ -192,7 +227,7 @@ impl Board {
         }
         lines.push("─".repeat(columns));
         let room = rows.saturating_sub(lines.len()).saturating_sub(3);
-        lines.extend(self.detail(place, room, columns));
+        lines.extend(self.detail(place, if wide_enough { room } else { 0 }, columns));
         lines.push("─".repeat(columns));
         lines.push(cut(&self.prompt(), columns));
         lines.push(cut(&self.message, columns));
@@ -200,32 +235,44 @@ impl Board {
         lines
     }
 
-    /// The chosen request, wrapped, from the line that was scrolled to. Nothing is cut off at the right.
+    /// The chosen request, wrapped, as far as it is being read. Nothing is cut off at the right, and what would not be on
+    /// the screen is not counted as read.
     fn detail(&mut self, place: usize, room: usize, columns: usize) -> Vec<String> {
         let Some(item) = self.items.get(place) else {
             return vec!["nobody asks for anything".to_owned()];
         };
-        let lines: Vec<String> = described(&item.session, &item.request)
-            .iter()
-            .flat_map(|line| wrap(line, columns))
-            .collect();
-        let room = room.max(1);
-        self.scroll = self.scroll.min(lines.len().saturating_sub(room));
-        let below = lines.len().saturating_sub(self.scroll.saturating_add(room));
-        if below == 0 {
-            self.read.insert(item.key());
-            return lines.into_iter().skip(self.scroll).take(room).collect();
+        // The last line says what is below.
+        let room = room.saturating_sub(1);
+        if room == 0 {
+            return vec![cut("make this window larger to read the request", columns)];
         }
-        let shown = room.saturating_sub(1);
-        let hidden = lines.len().saturating_sub(self.scroll.saturating_add(shown));
-        let mut lines: Vec<String> = lines.into_iter().skip(self.scroll).take(shown).collect();
-        lines.push(format!("… {hidden} lines more: space"));
+        let (name, complete) = (item.key(), item.request.view.complete);
+        let same = |open: &Open| {
+            open.name == name && open.complete == complete && open.reading.columns() == columns
+        };
+        if !self.open.as_ref().is_some_and(same) {
+            let reading = Reading::new(&described(&item.session, &item.request), columns, complete);
+            self.open = Some(Open { name: name.clone(), complete, reading });
+        }
+        let Some(open) = &mut self.open else { return Vec::new() };
+        let mut lines = open.reading.show(room, self.style);
+        if open.reading.is_read() {
+            self.read.insert(name);
+        }
+        let below = match open.reading.below() {
+            0 if complete => String::new(),
+            0 => "this is not all of it, so it cannot be approved here".to_owned(),
+            hidden => format!("… {hidden} lines more: space"),
+        };
+        lines.push(cut(&below, columns));
         lines
     }
 
     fn prompt(&self) -> String {
         match &self.mode {
-            Mode::Browse => "a approve  d deny  ↑↓ choose  space/b read on/back  q quit".to_owned(),
+            Mode::Browse | Mode::Unread => {
+                "a approve  d deny  ↑↓ choose  space/b read on/back  q quit".to_owned()
+            }
             Mode::Approve((_, id), typed) => {
                 format!(
                     "type {} and return to approve once (esc: leave it): {}",
@@ -262,31 +309,6 @@ fn typing(mut typed: String, key: Key) -> Typed {
         _ => {}
     }
     Typed::More(typed)
-}
-
-/// Columns a character may take: what is not ASCII may be wide.
-fn width(c: char) -> usize {
-    if c.is_ascii() || c == '│' || c == '─' || c == '…' { 1 } else { 2 }
-}
-
-fn cut(line: &str, columns: usize) -> String {
-    wrap(line, columns).into_iter().next().unwrap_or_default()
-}
-
-fn wrap(line: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0_usize;
-    for c in line.chars() {
-        if used.saturating_add(width(c)) > columns {
-            lines.push(String::new());
-            used = 0;
-        }
-        used = used.saturating_add(width(c));
-        if let Some(last) = lines.last_mut() {
-            last.push(c);
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -57,7 +57,15 @@ impl Task {
         }
     }
 
-    /// Its requests, oldest first.
+    /// One request with all of its rendering.
+    pub(crate) fn request(&mut self, id: &str) -> Result<RequestView, CliFailure> {
+        match self.ask(&Ask::Show { id: id.to_owned() })? {
+            Told::Request { request, .. } => Ok(*request),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Its requests, oldest first, each with the beginning of its rendering.
     pub(crate) fn requests(&mut self) -> Result<Vec<RequestView>, CliFailure> {
         match self.ask(&Ask::List)? {
             Told::Requests { requests, .. } => Ok(requests),
@@ -80,7 +88,7 @@ fn refused(code: RefusedCode, message: &str) -> CliFailure {
         RefusedCode::Peer | RefusedCode::Settled | RefusedCode::Proof => {
             CliFailure::denied(message)
         }
-        RefusedCode::Unrecorded => CliFailure::unavailable(message),
+        RefusedCode::Crowded | RefusedCode::Unrecorded => CliFailure::unavailable(message),
     }
 }
 
@@ -158,7 +166,7 @@ fn unknown(id: &str) -> CliFailure {
         .hint("see what waits: nucleus approvals list")
 }
 
-/// What a log of an ended task says of the id.
+/// What a log of an ended task says of the id. A task that runs says itself what it has.
 fn ended(state: &State, id: &str) -> Result<Option<CliFailure>, CliFailure> {
     let keys = Keys::load_or_create(&state.dir.join("keys"))
         .map_err(|error| CliFailure::unavailable(error.to_string()))?
@@ -166,7 +174,8 @@ fn ended(state: &State, id: &str) -> Result<Option<CliFailure>, CliFailure> {
         .map_err(|error| CliFailure::internal(error.to_string()))?;
     let mut sessions = sessions(state)?;
     sessions.sort_by(|a, b| b.id().cmp(a.id()));
-    for session in sessions.iter().take(ENDED_SESSIONS_MAX) {
+    let over = sessions.iter().filter(|session| connect(session).is_none());
+    for session in over.take(ENDED_SESSIONS_MAX) {
         // A log that cannot be read or does not verify says nothing.
         let Ok(history) = approval_history(&session.log_path(), &keys) else { continue };
         if let Some(request) = history.requests.get(id) {

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::args::BreakGlassArgs;
 use super::{client, say};
 use crate::failure::CliFailure;
+use crate::page::json_line;
 use crate::secret::read_secret;
 use crate::state::State;
 
@@ -52,7 +53,7 @@ fn init(state: &State, path: &Path, as_json: bool) -> Result<u8, CliFailure> {
     write_new(path, &hex(&seed))?;
     write_new(&public, &hex(pair.public_key().as_ref()))?;
     say(&if as_json {
-        format!("{}\n", json!({"key": path, "public": public}))
+        json_line(&json!({"key": path, "public": public}))
     } else {
         format!(
             "{} made; keep it where no agent and no careless hand comes to, it breaks the glass of tasks started from now on\n",
@@ -84,7 +85,7 @@ fn open(state: &State, path: &Path, args: &BreakGlassArgs) -> Result<u8, CliFail
         return Err(client::unexpected());
     };
     say(&if args.json {
-        format!("{}\n", json!({"session": session, "rule": rule, "seconds": seconds}))
+        json_line(&json!({"session": session, "rule": rule, "seconds": seconds}))
     } else {
         let rule = escape(&rule);
         format!(

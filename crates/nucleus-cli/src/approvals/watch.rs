@@ -1,5 +1,6 @@
 //! `nucleus approvals watch`: the board on a terminal, kept up to date, with a notification for what is new.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -19,6 +20,7 @@ use super::client;
 use super::keys;
 use crate::environment::Environment;
 use crate::failure::CliFailure;
+use crate::screen::style::Style;
 use crate::state::State;
 
 /// How often running tasks are asked.
@@ -28,16 +30,20 @@ const GLANCE_NS: i64 = 100_000_000;
 /// Size of a terminal that does not tell its own.
 const SIZE: (usize, usize) = (24, 80);
 
+/// Renderings of long requests, by session and id.
+type Whole = BTreeMap<(String, String), String>;
+
 pub(super) fn run(state: &State, args: &WatchArgs, env: &Environment) -> Result<u8, CliFailure> {
     let mut terminal = Terminal::open()?;
     let over = signals()?;
-    let mut board = Board::new();
+    let mut board = Board::new(Style::new(env.colours(true), None));
+    let mut whole = BTreeMap::new();
     let mut looked: Option<Instant> = None;
     let mut shown = Vec::new();
     while !over.load(Ordering::SeqCst) {
         if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             looked = Some(Instant::now());
-            let new = board.update(waiting(state, args)?);
+            let new = board.update(waiting(state, args, &mut whole)?);
             if !args.silent {
                 new.iter().for_each(|item| notify(&mut terminal, item, env));
             }
@@ -62,17 +68,37 @@ pub(super) fn run(state: &State, args: &WatchArgs, env: &Environment) -> Result<
     Ok(0)
 }
 
-/// What waits, oldest first in each task. With a named session that does not run (yet, or any more): nothing.
-fn waiting(state: &State, args: &WatchArgs) -> Result<Vec<Item>, CliFailure> {
+/// What waits, oldest first in each task. With a named session that does not run (yet, or any more): nothing. Requests
+/// that are too long for a list are asked for one by one, once each, and kept in `whole`.
+fn waiting(state: &State, args: &WatchArgs, whole: &mut Whole) -> Result<Vec<Item>, CliFailure> {
     let mut items = Vec::new();
+    let known = std::mem::take(whole);
     for mut task in client::tasks(state, None)? {
         let wanted = args.session.as_deref().is_none_or(|named| task.session.starts_with(named));
         // A task that ended a moment ago has nothing that waits.
         let Ok(requests) = task.requests() else { continue };
         let pending = requests.into_iter().filter(|request| wanted && request.state == "pending");
-        items.extend(pending.map(|request| Item { session: task.session.clone(), request }));
+        for mut request in pending {
+            if !request.view.complete {
+                let name = (task.session.clone(), request.view.id.clone());
+                let rendering = known.get(&name).cloned();
+                // One that was settled just now is gone from the next list.
+                let rendering = rendering.or_else(|| all_of(&mut task, &request.view.id));
+                if let Some(rendering) = rendering {
+                    request.view.complete = true;
+                    request.view.rendering.clone_from(&rendering);
+                    whole.insert(name, rendering);
+                }
+            }
+            items.push(Item { session: task.session.clone(), request });
+        }
     }
     Ok(items)
+}
+
+fn all_of(task: &mut client::Task, id: &str) -> Option<String> {
+    let view = task.request(id).ok()?.view;
+    view.complete.then_some(view.rendering)
 }
 
 fn decide(

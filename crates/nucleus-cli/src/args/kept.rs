@@ -85,8 +85,8 @@ pub(crate) struct GcArgs {
     /// Remove what was not used for this many days; the configuration's keep_days, or 30, when absent.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(0..=36_500))]
     pub older_than: Option<u64>,
-    /// Remove more, oldest first, until this many bytes are left; the configuration's max_bytes when absent.
-    #[arg(long, value_name = "BYTES")]
+    /// Remove more, oldest first, until this many bytes are left (5GB, 512MiB); the configuration's max_bytes when absent.
+    #[arg(long, value_name = "BYTES", value_parser = crate::amount::parse_bytes)]
     pub max_bytes: Option<u64>,
     /// Treat sessions whose changes were never applied like the others. Running ones always stay.
     #[arg(long)]

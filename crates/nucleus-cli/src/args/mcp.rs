@@ -55,6 +55,9 @@ pub(crate) struct McpStartArgs {
     /// Hold every change for `nucleus review`.
     #[arg(long)]
     pub review: bool,
+    /// Answer a Claude Code that asks about its own tools (its --permission-prompt-tool); holds nothing by itself.
+    #[arg(long)]
+    pub permission_prompt: bool,
 }
 
 /// `nucleus mcp config`.

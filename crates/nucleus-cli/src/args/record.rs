@@ -28,6 +28,10 @@ pub(crate) enum Only {
     Denied,
     /// Failed.
     Failed,
+    /// Stopped, taken back, or over with the task.
+    Stopped,
+    /// No call: an unknown tool, bad arguments, a broken message.
+    Malformed,
     /// A person was asked.
     Waiting,
     /// Without an outcome.

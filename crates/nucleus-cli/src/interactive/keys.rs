@@ -1,7 +1,9 @@
 //! The keys that are the relay's own, among what the user types for the agent.
 
+use std::time::Duration;
+
 /// A piece of typing.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Typed {
     /// For the agent.
     Agent(Vec<u8>),
@@ -11,52 +13,129 @@ pub(crate) enum Typed {
     Suspend,
 }
 
+const ESC: u8 = 0x1b;
 const TAKEOVER: u8 = 0x1d;
 const SUSPEND: u8 = 0x1a;
-/// `]` and `z` as keyboard protocols count them.
-const TAKEOVER_KEY: u32 = 93;
-const SUSPEND_KEY: u32 = 122;
-/// Ctrl among the modifiers of those protocols, and Caps Lock and Num Lock, which change nothing.
+/// `]` and `z` as keyboard protocols count them, and `5`: with Ctrl a terminal has always sent the same for it as for `]`.
+const BRACKET: u32 = 93;
+const FIVE: u32 = 53;
+const Z: u32 = 122;
+/// Shift and Ctrl among the modifiers of those protocols, and Caps Lock and Num Lock, which change nothing.
+const SHIFT: u32 = 1;
 const CTRL: u32 = 4;
 const LOCKS: u32 = 64 | 128;
+/// What is pasted stands between these, when the agent asked for it.
+const PASTE: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
+/// Longest sequence that can be an own key, in bytes: three numbers of one field, modifiers, and a few characters of text.
+const SEQUENCE_BYTES_MAX: usize = 64;
+/// How long what may be the Escape key alone, or `[` with Alt, waits for the rest of a sequence.
+const KEY_PATIENCE: Duration = Duration::from_millis(60);
+/// How long what nobody types by hand does.
+const SEQUENCE_PATIENCE: Duration = Duration::from_millis(500);
+/// A paste that is silent for so long has lost its end: the user must not be without own keys for it.
+const PASTE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Takes the relay's keys out, in the forms of all keyboard protocols that the filter lets an agent switch on.
-pub(crate) fn split(bytes: &[u8]) -> Vec<Typed> {
-    let mut out = Vec::new();
-    let mut plain = Vec::new();
-    let mut rest = bytes;
-    while let Some((first, after)) = rest.split_first() {
-        let (key, length) = match *first {
-            TAKEOVER => (Some(Some(Typed::Takeover)), 1),
-            SUSPEND => (Some(Some(Typed::Suspend)), 1),
-            0x1b => sequence(after).map_or((None, 1), |(key, length)| (Some(key), length + 1)),
-            _ => (None, 1),
-        };
-        let (taken, left) = rest.split_at(length.min(rest.len()));
-        rest = left;
-        match key {
-            None => plain.extend(taken),
-            Some(own) => {
-                if !plain.is_empty() {
-                    out.push(Typed::Agent(std::mem::take(&mut plain)));
-                }
-                out.extend(own);
-            }
-        }
-    }
-    if !plain.is_empty() {
-        out.push(Typed::Agent(plain));
-    }
-    out
+/// Takes the relay's keys out, in the forms of all keyboard protocols that the filter lets an agent switch on, however
+/// the bytes come in pieces. What is pasted is the agent's, whatever is in it.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// The beginning of a sequence that may become an own key, or one end of a paste.
+    held: Vec<u8>,
+    pasting: bool,
 }
 
-/// An own key at the beginning of what follows an `ESC`, with its length; the key is `None` when it was let go only.
-fn sequence(after: &[u8]) -> Option<(Option<Typed>, usize)> {
-    let inner = after.strip_prefix(b"[")?;
-    let length = inner.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b';' | b':')).count();
-    let last = *inner.get(length)?;
-    let text = std::str::from_utf8(inner.get(..length)?).ok()?;
-    let mut fields = text.split(';');
+impl Keys {
+    /// Takes what was typed.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<Typed> {
+        let mut out = Vec::new();
+        for byte in bytes {
+            self.take(*byte, &mut out);
+        }
+        out
+    }
+
+    /// How long to wait for more before [`Keys::idle`]; forever, when nothing depends on it.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match (self.pasting, self.held.len()) {
+            (true, _) => Some(PASTE_PATIENCE),
+            (false, 0) => None,
+            (false, 1 | 2) => Some(KEY_PATIENCE),
+            (false, _) => Some(SEQUENCE_PATIENCE),
+        }
+    }
+
+    /// Nothing came for that long: what was begun goes to the agent as it is.
+    pub(crate) fn idle(&mut self) -> Vec<Typed> {
+        self.pasting = false;
+        let mut out = Vec::new();
+        self.release(&mut out);
+        out
+    }
+
+    fn take(&mut self, byte: u8, out: &mut Vec<Typed>) {
+        if self.held.is_empty() {
+            return match byte {
+                ESC => self.held.push(ESC),
+                TAKEOVER if !self.pasting => out.push(Typed::Takeover),
+                SUSPEND if !self.pasting => out.push(Typed::Suspend),
+                _ => agent(&[byte], out),
+            };
+        }
+        self.held.push(byte);
+        if self.pasting {
+            if self.held == PASTE_END {
+                self.pasting = false;
+                self.release(out);
+            } else if !PASTE_END.starts_with(&self.held) {
+                self.again(out);
+            }
+            return;
+        }
+        match (self.held.len(), byte) {
+            (2, b'[') => {}
+            (3..=SEQUENCE_BYTES_MAX, b'0'..=b'9' | b';' | b':') => {}
+            (3.., b'u' | b'~') => {
+                self.pasting = self.held == PASTE;
+                match sequence(&self.held) {
+                    Some(own) => {
+                        self.held.clear();
+                        out.extend(own);
+                    }
+                    None => self.release(out),
+                }
+            }
+            // Some other key; its last byte may begin the next one.
+            _ => self.again(out),
+        }
+    }
+
+    /// Gives what is held to the agent, but for the last byte, which is looked at anew.
+    fn again(&mut self, out: &mut Vec<Typed>) {
+        let last = self.held.pop();
+        self.release(out);
+        if let Some(byte) = last {
+            self.take(byte, out);
+        }
+    }
+
+    fn release(&mut self, out: &mut Vec<Typed>) {
+        agent(&std::mem::take(&mut self.held), out);
+    }
+}
+
+fn agent(bytes: &[u8], out: &mut Vec<Typed>) {
+    match out.last_mut() {
+        _ if bytes.is_empty() => {}
+        Some(Typed::Agent(before)) => before.extend(bytes),
+        _ => out.push(Typed::Agent(bytes.to_vec())),
+    }
+}
+
+/// Whether a whole sequence is an own key; a key that repeats or is let go is nobody's.
+fn sequence(held: &[u8]) -> Option<Option<Typed>> {
+    let (last, text) = held.strip_prefix(b"\x1b[")?.split_last()?;
+    let mut fields = std::str::from_utf8(text).ok()?.split(';');
     let (key, modifiers) = match last {
         b'u' => (fields.next()?, fields.next()?),
         b'~' if fields.next()? == "27" => {
@@ -67,46 +146,30 @@ fn sequence(after: &[u8]) -> Option<(Option<Typed>, usize)> {
     };
     let (modifiers, event) = modifiers.split_once(':').unwrap_or((modifiers, "1"));
     let held = modifiers.parse::<u32>().ok()?.checked_sub(1)? & !LOCKS;
-    let key = key.split(':').next()?.parse::<u32>().ok()?;
-    let own = match key {
-        TAKEOVER_KEY if held == CTRL => Typed::Takeover,
-        SUSPEND_KEY if held == CTRL => Typed::Suspend,
-        _ => return None,
-    };
-    // `[`, the arguments and the last byte.
-    Some(((event != "3").then_some(own), length + 2))
+    let own = meaning(key, held)?;
+    Some((event == "1").then_some(own))
+}
+
+/// What a key with these modifiers is to the relay. Kitty's protocol says of a key what it is, what it is with Shift, and
+/// what lies at its place on a keyboard of the United States.
+fn meaning(key: &str, held: u32) -> Option<Typed> {
+    let mut codes = key.split(':').map(|code| code.parse::<u32>().ok());
+    let code = codes.next()??;
+    let (shifted, base) = (codes.next().flatten(), codes.next().flatten());
+    let either = |wanted: u32| code == wanted || base == Some(wanted);
+    match held {
+        CTRL if either(BRACKET) || either(FIVE) => Some(Typed::Takeover),
+        // On many keyboards the bracket is another key with Shift.
+        _ if held == CTRL | SHIFT && shifted == Some(BRACKET) => Some(Typed::Takeover),
+        // The place counts only where the key has no letter of the Latin alphabet: elsewhere it is Ctrl-Y on some keyboards.
+        CTRL if code == Z || !is_ascii(code) && base == Some(Z) => Some(Typed::Suspend),
+        _ => None,
+    }
+}
+
+fn is_ascii(code: u32) -> bool {
+    code < 128
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn agent(text: &str) -> Typed {
-        Typed::Agent(text.as_bytes().to_vec())
-    }
-
-    #[test]
-    fn own_keys_are_found_in_every_form_and_all_else_passes() {
-        for form in ["\x1d", "\x1b[93;5u", "\x1b[93;5:1u", "\x1b[93:125;69u", "\x1b[27;5;93~"] {
-            let typed = split(format!("ab{form}cd").as_bytes());
-            assert_eq!(typed, [agent("ab"), Typed::Takeover, agent("cd")], "{form:?}");
-        }
-        assert_eq!(split(b"\x1a\x1b[122;5u"), [Typed::Suspend, Typed::Suspend]);
-        for text in [
-            "\x1b[A",
-            "\x1b",
-            "\x1b[93u",
-            "\x1b[93;3u",
-            "\x1b[<0;1;1M",
-            "\x1b[200~x\x1b[201~",
-            "é\x03\x04",
-        ] {
-            assert_eq!(split(text.as_bytes()), [agent(text)], "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_key_let_go_is_nobodys() {
-        assert_eq!(split(b"\x1b[93;5:3ux"), [agent("x")]);
-    }
-}
+mod tests;

@@ -17,6 +17,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::WaitOptions;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
+use super::keys::{Keys, Typed};
+
 /// Size of a terminal that does not know it.
 const ROWS: u16 = 24;
 const COLUMNS: u16 = 80;
@@ -138,37 +140,39 @@ impl RawTerminal {
         facts
     }
 
-    /// Gives what is typed to `typed` from a thread of its own, while the terminal is raw: between, it is for others.
+    /// Gives what is typed to `typed`, key by key, from a thread of its own, while the terminal is raw: between, it is for
+    /// others. Here is where pieces of one key are put together, since here is known when they came.
     ///
     /// # Errors
     /// No descriptors or threads are left.
     pub(crate) fn listen(
         &self,
-        mut typed: impl FnMut(Vec<u8>) -> bool + Send + 'static,
+        mut typed: impl FnMut(Vec<Typed>) -> bool + Send + 'static,
     ) -> std::io::Result<()> {
         let mut terminal = self.terminal.try_clone()?;
         let reading = Arc::clone(&self.reading);
         std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
             let mut bytes = [0_u8; 4_096];
+            let mut keys = Keys::default();
             loop {
-                match process::readable(terminal.as_fd(), Some(GLANCE)) {
-                    Ok(true) if reading.load(Ordering::SeqCst) => {}
+                let pieces = match process::readable(terminal.as_fd(), keys.patience()) {
+                    Ok(true) if reading.load(Ordering::SeqCst) => match terminal.read(&mut bytes) {
+                        Ok(count @ 1..) => keys.feed(bytes.get(..count).unwrap_or_default()),
+                        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                        // The terminal hung up, which comes as a signal too.
+                        Ok(_) | Err(_) => return,
+                    },
                     Ok(true) => {
+                        // What was begun before is no part of what is typed for this program later.
+                        keys = Keys::default();
                         std::thread::sleep(GLANCE);
                         continue;
                     }
-                    Ok(false) => continue,
+                    Ok(false) => keys.idle(),
                     Err(_) => return,
-                }
-                match terminal.read(&mut bytes) {
-                    Ok(count @ 1..) => {
-                        if !typed(bytes.iter().take(count).copied().collect()) {
-                            return;
-                        }
-                    }
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    // The terminal hung up, which comes as a signal too.
-                    Ok(_) | Err(_) => return,
+                };
+                if !pieces.is_empty() && !typed(pieces) {
+                    return;
                 }
             }
         })?;

@@ -4,12 +4,13 @@
 use nucleus_wire::control::ApprovalView;
 
 use crate::prompt::{Answer, parse_answer};
+use crate::reading::{COLUMNS_MIN, Line, Reading, cut};
+use crate::screen::style::Style;
 
 /// Longest line typed, in characters.
 const LINE_CHARS_MAX: usize = 500;
-/// Rows besides the pages: title, blank line, what can be typed, the line itself.
-const OTHER_ROWS: usize = 8;
-
+/// Rows below the request: a blank line, what can be typed, a note, the line itself, and one that is free.
+const OTHER_ROWS: usize = 6;
 /// What the user wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -35,21 +36,37 @@ pub(crate) enum Wish {
 pub(crate) struct Takeover {
     typed: String,
     note: String,
-    page: usize,
-    /// Which request is shown.
-    shown: Option<String>,
+    /// The request that is shown.
+    shown: Option<Shown>,
     /// In the midst of an escape sequence, which no line holds.
     escape: Vec<u8>,
 }
 
+#[derive(Debug)]
+struct Shown {
+    id: String,
+    reading: Reading,
+}
+
 impl Takeover {
-    /// Shows another request: what was typed was not for it.
-    pub(crate) fn turn_to(&mut self, request: Option<&ApprovalView>) {
-        let id = request.map(|view| view.id.clone());
-        if self.shown != id {
-            self.shown = id;
+    /// Shows a request, in lines as `described`. If it is another one, what was typed was not for it; a screen of another
+    /// width must be read anew.
+    pub(crate) fn turn_to(
+        &mut self,
+        request: Option<&ApprovalView>,
+        described: impl Fn(&ApprovalView) -> Vec<Line>,
+        columns: usize,
+    ) {
+        let shown = self.shown.as_ref();
+        let same_id = shown.map(|shown| &shown.id) == request.map(|view| &view.id);
+        if !same_id {
             self.typed.clear();
-            self.page = 0;
+        }
+        if !same_id || shown.is_some_and(|shown| shown.reading.columns() != columns) {
+            self.shown = request.map(|view| Shown {
+                id: view.id.clone(),
+                reading: Reading::new(&described(view), columns, view.complete),
+            });
         }
     }
 
@@ -58,8 +75,8 @@ impl Takeover {
         note.clone_into(&mut self.note);
     }
 
-    /// Takes typing; `pages` is how many the request has.
-    pub(crate) fn typed(&mut self, bytes: &[u8], pages: usize) -> Wish {
+    /// Takes typing.
+    pub(crate) fn typed(&mut self, bytes: &[u8]) -> Wish {
         for byte in bytes {
             if !self.escape.is_empty() {
                 self.within_escape(*byte);
@@ -67,7 +84,7 @@ impl Takeover {
             }
             match byte {
                 b'\r' | b'\n' => {
-                    let wish = self.enter(pages);
+                    let wish = self.enter();
                     if wish != Wish::Stay {
                         return wish;
                     }
@@ -100,100 +117,82 @@ impl Takeover {
         }
     }
 
-    fn enter(&mut self, pages: usize) -> Wish {
+    fn enter(&mut self) -> Wish {
         let line = std::mem::take(&mut self.typed);
         self.note.clear();
-        match line.trim() {
-            "" if self.page + 1 < pages => {
-                self.page += 1;
+        match (line.trim(), &mut self.shown) {
+            ("", Some(shown)) if shown.reading.below() > 0 => {
+                shown.reading.forward();
                 Wish::Stay
             }
-            "" | "back" => Wish::Back,
-            "detach" => Wish::Detach,
-            "stop" => Wish::Stop,
-            line => self.answer(line, pages),
+            ("" | "back", _) => Wish::Back,
+            ("detach", _) => Wish::Detach,
+            ("stop", _) => Wish::Stop,
+            (line, _) => self.answer(line),
         }
     }
 
-    fn answer(&mut self, line: &str, pages: usize) -> Wish {
-        let Some(id) = self.shown.clone() else {
+    fn answer(&mut self, line: &str) -> Wish {
+        let Some(Shown { id, reading }) = &self.shown else {
             self.say("no request waits");
             return Wish::Stay;
         };
-        match parse_answer(&id, line) {
-            Answer::Approve if self.page + 1 < pages => {
+        match parse_answer(id, line) {
+            Answer::Approve if !reading.is_read() => {
                 self.say("read all of it first: Enter shows the next part");
                 Wish::Stay
             }
             Answer::Approve => Wish::Decide { approve: true, reason: None },
             Answer::Refuse(reason) => Wish::Decide { approve: false, reason },
             Answer::Unclear => {
-                self.say(&format!("type {id} to approve, or `no` to refuse"));
+                self.note = format!("type {id} to approve, or `no` to refuse");
                 Wish::Stay
             }
         }
     }
 
-    /// The whole screen: `head` above, `body` in pages, `more` below when there is room.
+    /// The whole screen: `head` above, the request as far as it is being read, `more` below when there is room.
     pub(crate) fn draw(
-        &self,
+        &mut self,
         head: &str,
-        body: &[String],
-        more: &[String],
+        more: &[Line],
         size: (u16, u16),
+        style: Style,
     ) -> String {
-        let room = page_rows(size);
-        let mut lines = vec![head.to_owned(), String::new()];
-        let parts = rows(body, size);
-        let pages = parts.len().div_ceil(room).max(1);
-        let part: Vec<&String> =
-            parts.iter().skip(self.page.saturating_mul(room)).take(room).collect();
-        let left = room.saturating_sub(part.len());
-        lines.extend(part.into_iter().cloned());
-        if pages == 1 {
-            let more = rows(more, size);
+        let (height, columns) = (usize::from(size.0), usize::from(size.1));
+        let title = Line::from(head.to_owned()).rows(columns);
+        let mut lines: Vec<String> = title.iter().map(|row| row.paint(style)).collect();
+        lines.push(String::new());
+        let above = lines.len();
+        let room = height.saturating_sub(OTHER_ROWS).saturating_sub(above);
+        // What would not be on the screen is not shown, and so not read.
+        let fits = columns >= COLUMNS_MIN && room > 0;
+        let mut below = 0;
+        if let Some(Shown { reading, .. }) = &mut self.shown {
+            lines.extend(reading.show(if fits { room } else { 0 }, style));
+            below = reading.below();
+        }
+        if below == 0 {
+            let left = room.saturating_sub(lines.len().saturating_sub(above));
+            let more: Vec<Line> = more.iter().flat_map(|line| line.rows(columns)).collect();
             let from = more.len().saturating_sub(left);
-            lines.extend(more.into_iter().skip(from));
+            lines.extend(more.iter().skip(from).map(|row| row.paint(style)));
         }
         lines.push(String::new());
-        lines.push(match (&self.shown, self.page + 1 < pages) {
-            (_, true) => format!("  part {} of {pages}: Enter shows the next", self.page + 1),
-            (Some(id), false) => {
+        let next = match &self.shown {
+            Some(_) if !fits => "  make this window larger to read the request".to_owned(),
+            Some(_) if below > 0 => format!("  {below} lines more: Enter shows the next"),
+            Some(Shown { id, .. }) => {
                 format!("  {id} + Enter approves once · no [reason] refuses · Enter goes back")
             }
-            (None, false) => "  Enter goes back to the agent".to_owned(),
-        });
-        lines.push("  detach: leave the task running · stop: end it".to_owned());
-        lines.push(format!("  {}", self.note));
+            None => "  Enter goes back to the agent".to_owned(),
+        };
+        lines.push(cut(&next, columns));
+        lines.push(cut("  detach: leave the task running · stop: end it", columns));
+        lines.push(cut(&format!("  {}", self.note), columns));
+        lines.truncate(height.saturating_sub(1).max(1));
         format!("\x1b[H\x1b[2J{}\r\n> {}", lines.join("\r\n"), self.typed)
     }
-}
-
-/// How many pages these lines have on a terminal of this size.
-pub(crate) fn pages(body: &[String], size: (u16, u16)) -> usize {
-    rows(body, size).len().div_ceil(page_rows(size)).max(1)
-}
-
-fn page_rows(size: (u16, u16)) -> usize {
-    usize::from(size.0).saturating_sub(OTHER_ROWS).max(1)
-}
-
-/// Lines cut to rows of the terminal, so that none is taller than the page thinks it is. Colours count as columns here:
-/// a row may be shorter than it could be, never longer.
-fn rows(lines: &[String], size: (u16, u16)) -> Vec<String> {
-    // Half the width: what is escaped is narrow, but some characters take two columns.
-    let width = usize::from(size.1).max(8) / 2;
-    let mut rows = Vec::new();
-    for line in lines {
-        let wide = !line.is_ascii();
-        let width = if wide { width } else { width * 2 };
-        let chars: Vec<char> = line.chars().collect();
-        if chars.is_empty() {
-            rows.push(String::new());
-        }
-        rows.extend(chars.chunks(width).map(|part| part.iter().collect::<String>()));
-    }
-    rows
 }
 
 #[cfg(test)]
@@ -206,6 +205,7 @@ mod tests {
             operation: "run_bash".to_owned(),
             rule: "obligation".to_owned(),
             rendering: String::new(),
+            complete: true,
             digest: String::new(),
             expires_in_s: 300,
             principal: String::new(),
@@ -214,44 +214,85 @@ mod tests {
         }
     }
 
+    fn lines(texts: &[String]) -> Vec<Line> {
+        texts.iter().cloned().map(Line::from).collect()
+    }
+
+    /// Turns to a request of these lines and draws it.
+    fn draw(takeover: &mut Takeover, id: &str, body: &[String], size: (u16, u16)) -> String {
+        takeover.turn_to(Some(&request(id)), |_| lines(body), usize::from(size.1));
+        takeover.draw("nucleus", &[], size, Style::new(false, None))
+    }
+
     #[test]
     fn only_the_exact_id_of_the_request_shown_approves() {
-        let mut takeover = Takeover::default();
-        takeover.turn_to(Some(&request("k7f2")));
-        assert_eq!(takeover.typed(b"yes\r", 1), Wish::Stay);
-        assert_eq!(takeover.typed(b"k7f", 1), Wish::Stay);
-        takeover.turn_to(Some(&request("p3q4")));
-        assert_eq!(takeover.typed(b"2\r", 1), Wish::Stay, "typing for another request is gone");
+        let (mut takeover, size) = (Takeover::default(), (24, 80));
+        let body = ["short".to_owned()];
+        draw(&mut takeover, "k7f2", &body, size);
+        assert_eq!(takeover.typed(b"yes\r"), Wish::Stay);
+        assert_eq!(takeover.typed(b"k7f"), Wish::Stay);
+        draw(&mut takeover, "p3q4", &body, size);
+        assert_eq!(takeover.typed(b"2\r"), Wish::Stay, "typing for another request is gone");
         assert_eq!(
-            takeover.typed(b"\x1b[12;4Rp3q4\r", 1),
+            takeover.typed(b"\x1b[12;4Rp3q4\r"),
             Wish::Decide { approve: true, reason: None }
         );
         assert_eq!(
-            takeover.typed(b"no use a branch\r", 1),
+            takeover.typed(b"no use a branch\r"),
             Wish::Decide { approve: false, reason: Some("use a branch".to_owned()) }
         );
     }
 
     #[test]
-    fn what_is_longer_than_the_screen_must_be_paged_through_first() {
-        let body: Vec<String> = (0..40).map(|n| format!("line {n}")).collect();
-        let size = (24, 80);
-        assert_eq!(pages(&body, size), 3);
+    fn what_is_longer_than_the_screen_must_be_read_to_its_end_first() {
+        let body: Vec<String> = (0..40).map(|n| format!("line {n:02}")).collect();
+        for size in [(24, 80), (9, 80), (12, 20)] {
+            let mut takeover = Takeover::default();
+            let mut seen = String::new();
+            for part in 0.. {
+                assert!(part < 60, "it could never be approved: {seen}");
+                seen.push_str(&draw(&mut takeover, "k7f2", &body, size));
+                if takeover.typed(b"k7f2\r") != Wish::Stay {
+                    break;
+                }
+                assert_eq!(takeover.typed(b"\r"), Wish::Stay);
+                // Typed ahead, before the next part is on the screen: it is not skipped.
+                if !seen.contains("line 30") {
+                    assert_eq!(takeover.typed(b"k7f2\r"), Wish::Stay);
+                }
+            }
+            for line in &body {
+                assert!(seen.contains(line), "{size:?}: {line} was never shown");
+            }
+        }
+        // Control: one that is on the screen at once.
         let mut takeover = Takeover::default();
-        takeover.turn_to(Some(&request("k7f2")));
-        assert_eq!(takeover.typed(b"k7f2\r", 3), Wish::Stay);
-        assert!(takeover.draw("nucleus", &body, &[], size).contains("line 0\r"));
-        assert_eq!(takeover.typed(b"\r\r", 3), Wish::Stay);
-        assert!(takeover.draw("nucleus", &body, &[], size).contains("line 39\r"));
-        assert_eq!(takeover.typed(b"k7f2\r", 3), Wish::Decide { approve: true, reason: None });
+        draw(&mut takeover, "k7f2", &["short".to_owned()], (24, 80));
+        assert_eq!(takeover.typed(b"k7f2\r"), Wish::Decide { approve: true, reason: None });
+    }
+
+    #[test]
+    fn what_no_screen_held_was_not_read() {
+        let mut takeover = Takeover::default();
+        for size in [(8, 80), (2, 80), (24, 19)] {
+            let drawn = draw(&mut takeover, "k7f2", &["short".to_owned()], size);
+            assert!(!drawn.contains("short"), "{drawn}");
+            assert_eq!(takeover.typed(b"k7f2\r"), Wish::Stay, "{size:?}");
+        }
+        let partial = ApprovalView { complete: false, ..request("p3q4") };
+        takeover.turn_to(Some(&partial), |_| lines(&["short".to_owned()]), 80);
+        takeover.draw("nucleus", &[], (24, 80), Style::new(false, None));
+        assert_eq!(takeover.typed(b"p3q4\r"), Wish::Stay);
     }
 
     #[test]
     fn a_screen_is_never_taller_than_the_terminal() {
-        let body = vec!["x".repeat(4_000), "é".repeat(4_000)];
-        for size in [(24, 80), (10, 20), (9, 8)] {
-            let takeover = Takeover::default();
-            let drawn = takeover.draw("nucleus", &body, &body, size);
+        let body = ["x".repeat(4_000), "é".repeat(4_000)];
+        for size in [(24, 80), (10, 20), (9, 8), (3, 40)] {
+            let mut takeover = Takeover::default();
+            let columns = usize::from(size.1);
+            takeover.turn_to(Some(&request("k7f2")), |_| lines(&body), columns);
+            let drawn = takeover.draw("nucleus", &lines(&body), size, Style::new(false, None));
             assert!(drawn.matches("\r\n").count() < usize::from(size.0), "{size:?}\n{drawn}");
         }
     }

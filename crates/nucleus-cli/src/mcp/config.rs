@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use nucleus_wire::tool::PROMPT_TOOL;
 use serde_json::{Value, json};
 
 use crate::args::{Client, McpConfigArgs, McpStartArgs};
@@ -20,6 +21,16 @@ pub(crate) fn print(args: &McpConfigArgs) -> Result<u8, CliFailure> {
     let program = text(&program)?;
     let line = command_line(&args.start)?;
     let (place, advice) = place(args.client);
+    let advice = match (args.client, args.start.permission_prompt) {
+        (_, false) => advice.to_owned(),
+        (Client::Claude, true) => format!(
+            "start it as `claude -p --permission-prompt-tool {PROMPT_TOOL}`: it then asks here before it uses a tool of its own. A no is Claude Code's to heed"
+        ),
+        (_, true) => {
+            return Err(CliFailure::usage("--permission-prompt is for Claude Code alone")
+                .hint("no other client has such a question: --client claude, or leave it out"));
+        }
+    };
     // Readers that closed their end have seen enough.
     let _gone = write!(std::io::stdout(), "{}", snippet(args.client, &program, &line));
     let _gone = write!(
@@ -87,9 +98,11 @@ fn command_line(args: &McpStartArgs) -> Result<Vec<String>, CliFailure> {
         option("--config", text(&absolute)?);
     }
     option("--workspace", text(&run::workspace(args.workspace.as_deref())?)?);
-    for (flag, given) in
-        [("--allow-local-driver", args.allow_local_driver), ("--review", args.review)]
-    {
+    for (flag, given) in [
+        ("--allow-local-driver", args.allow_local_driver),
+        ("--review", args.review),
+        ("--permission-prompt", args.permission_prompt),
+    ] {
         if given {
             line.push(flag.to_owned());
         }

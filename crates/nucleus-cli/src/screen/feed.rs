@@ -1,9 +1,10 @@
 //! One line per call: mark, tool, target, result, time.
 
+use nucleus_report::amount::duration;
 use nucleus_wire::control::{FeedEvent, FeedStatus};
 use nucleus_wire::display::{escape, escape_short};
 
-use super::style::{Style, Tone, cut, duration};
+use super::style::{Style, Tone, cut};
 
 /// Columns before the target: mark, tool and the spaces between.
 const BEFORE_TARGET: usize = 11;
@@ -84,6 +85,7 @@ fn mark(status: FeedStatus) -> (&'static str, Tone) {
         FeedStatus::Allowed | FeedStatus::Progress => ("…", Tone::Dim),
         FeedStatus::Done => ("✓", Tone::Good),
         FeedStatus::Failed => ("!", Tone::Ask),
+        FeedStatus::Stopped => ("■", Tone::Ask),
         FeedStatus::Denied => ("✗", Tone::Bad),
         FeedStatus::Waiting => ("?", Tone::Ask),
     }
@@ -127,6 +129,18 @@ mod tests {
                 detail: Some("path.not_found".to_owned()),
                 duration_ms: Some(0),
                 ..event(FeedStatus::Failed, "read", "nope.txt")
+            },
+            FeedEvent {
+                rule: Some("run.timed_out".to_owned()),
+                detail: Some("timed out".to_owned()),
+                duration_ms: Some(5_004),
+                ..event(FeedStatus::Failed, "run", "npm test")
+            },
+            FeedEvent {
+                rule: Some("run.task_ended".to_owned()),
+                detail: Some("job-2: ended with the task".to_owned()),
+                duration_ms: Some(61_000),
+                ..event(FeedStatus::Stopped, "run", "npm run dev")
             },
             denied("read", ".env", "policy", "deny.path.sensitive"),
             denied("write", long, "policy", "deny.capability.never"),

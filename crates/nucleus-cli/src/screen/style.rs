@@ -15,7 +15,7 @@ pub(crate) struct Style {
 }
 
 /// The colours used, as SGR parameters.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// It worked.
     Good,
@@ -79,32 +79,9 @@ pub(crate) fn cut(text: &str, chars: usize) -> String {
     format!("{beginning}…{end}")
 }
 
-/// Milliseconds as people read them.
-pub(crate) fn duration(ms: u64) -> String {
-    match ms {
-        0..=999 => format!("{ms} ms"),
-        1_000..=59_999 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
-    }
-}
-
-/// Micro-dollars with four decimals.
-pub(crate) fn dollars(micro: u64) -> String {
-    format!("${}.{:04}", micro / 1_000_000, micro % 1_000_000 / 100)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn amounts_read_well() {
-        assert_eq!(dollars(2_000_000), "$2.0000");
-        assert_eq!(dollars(1_234_567), "$1.2345");
-        assert_eq!(duration(7), "7 ms");
-        assert_eq!(duration(61_000), "1 min 1 s");
-        assert_eq!(duration(1_250), "1.2 s");
-    }
 
     #[test]
     fn a_cut_keeps_both_ends() {

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
+use nucleus_report::amount::{dollars, duration};
 use nucleus_wire::control::{FileChange, Summary};
 use nucleus_wire::display::escape;
 
-use super::style::{Style, Tone, dollars, duration};
+use super::style::{Style, Tone};
 
 /// Paths listed per group before the rest is counted.
 const PATHS_SHOWN_MAX: usize = 20;
-/// Costs below this show as nothing.
-const COST_SHOWN_MIN_MICRO_USD: u64 = 100;
 
 /// The lines; `home` is written `~`.
 pub(super) fn lines(style: Style, summary: &Summary, home: Option<&Path>) -> Vec<String> {
@@ -41,7 +40,8 @@ pub(super) fn lines(style: Style, summary: &Summary, home: Option<&Path>) -> Vec
         let label = if summary.list_price_estimate { " (list-price estimate)" } else { "" };
         let cost = dollars(summary.cost_micro_usd);
         lines.push(row("model", format!("{input} tokens in, {output} out, {cost}{label}")));
-    } else if summary.cost_micro_usd >= COST_SHOWN_MIN_MICRO_USD {
+    } else if summary.cost_micro_usd > 0 {
+        // No model was asked: no tokens, and what is paid for is the time of commands.
         lines.push(row("cost", dollars(summary.cost_micro_usd)));
     }
     lines.push(row("isolation", isolation(summary)));

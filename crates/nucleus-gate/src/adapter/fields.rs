@@ -9,6 +9,7 @@ use super::{Adapter, BetaText};
 use crate::escape::shown;
 use crate::provider::Provider;
 use crate::refusal::Refusal;
+use crate::scrub::holds;
 use crate::secret::Secret;
 
 /// How Anthropic's subscription (OAuth) tokens begin; API keys begin otherwise.
@@ -82,15 +83,16 @@ impl Adapter {
         }
     }
 
-    /// The response header fields a client may see.
-    pub(crate) fn answer_fields(&self, upstream: &HeaderMap) -> HeaderMap {
+    /// The response header fields a client may see. One that holds the key is left out, whatever its name.
+    pub(crate) fn answer_fields(&self, upstream: &HeaderMap, key: Option<&Secret>) -> HeaderMap {
         let listed = |name: &HeaderName| {
             self.header.answer.iter().any(|known| match known.strip_suffix('*') {
                 Some(prefix) => name.as_str().starts_with(prefix),
                 None => name.as_str() == known,
             })
         };
-        let fields = upstream.iter().filter(|(name, _)| listed(name));
+        let shows = |value: &HeaderValue| key.is_some_and(|key| holds(value.as_bytes(), key));
+        let fields = upstream.iter().filter(|(name, value)| listed(name) && !shows(value));
         fields.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 

@@ -23,6 +23,7 @@ pub(super) fn package(registry: Registry, text: &str) -> Option<String> {
             (plain(scope, b"-_.") && plain(name, b"-_.")).then(|| text.to_owned())
         }
         Registry::Pip if plain(text, b"-_.") => Some(normalised(text)),
+        Registry::Go => super::go::module(text),
         _ => None,
     }
 }

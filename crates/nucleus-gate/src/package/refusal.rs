@@ -29,6 +29,21 @@ pub enum PackageRefusal {
     /// A name no package of the registry can have, or a longer one than is served.
     #[error("this is no name of a package that is served here")]
     Name,
+    /// A branch, a commit or an abbreviated version of a Go module.
+    #[error(
+        "only versions are served, not branches, commits or parts of versions: ask for latest, for a version of the module's list, or for a whole pseudo-version"
+    )]
+    Version,
+    /// A toolchain of Go.
+    #[error(
+        "toolchains of Go are not fetched: the installed one is used (GOTOOLCHAIN=local), so ask for dependencies that it can build"
+    )]
+    Toolchain,
+    /// A mirror of Go modules without the checksum database.
+    #[error(
+        "the mirror of this host does not serve the checksum database, so modules can be fetched only if go.sum has their sums"
+    )]
+    Sums,
     /// The policy names other registries.
     #[error(
         "the policy does not name this registry: work with what is installed, or ask the user to add it to packages of [network]"
@@ -42,7 +57,7 @@ pub enum PackageRefusal {
     NotFound,
     /// Too many names that do not exist.
     #[error(
-        "too many names that the registry does not know were asked for in this task; no more lists are fetched"
+        "too many names that the registry does not know, or versions that nothing it sent names, were asked for in this task; no more of them are"
     )]
     TooManyUnknown,
     /// The list of versions cannot be read.
@@ -75,6 +90,9 @@ impl PackageRefusal {
             Self::Form => "packages.form",
             Self::Path => "packages.path",
             Self::Name => "packages.name",
+            Self::Version => "packages.version",
+            Self::Toolchain => "packages.toolchain",
+            Self::Sums => "packages.sums",
             Self::Registry => "deny.network.packages",
             Self::NotListed => "packages.not_listed",
             Self::NotFound => "packages.not_found",
@@ -97,6 +115,9 @@ impl PackageRefusal {
                 | Self::Form
                 | Self::Path
                 | Self::Name
+                | Self::Version
+                | Self::Toolchain
+                | Self::Sums
                 | Self::Registry
                 | Self::NotListed
                 | Self::TooManyUnknown

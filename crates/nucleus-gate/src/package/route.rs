@@ -4,12 +4,14 @@
 //! /cargo/config.json   /cargo/se/rd/serde   /cargo/crates/serde/1.0.0/download
 //! /npm/left-pad   /npm/@scope%2fname   [/npm]/left-pad/-/left-pad-1.3.0.tgz
 //! /pip/simple/requests/   /pip/files/requests/requests-2.32.0.tar.gz
+//! /go/github.com/!azure/x/@v/list   …/@latest   …/@v/v1.0.0.{info,mod,zip}   /go/sumdb/sum.golang.org/…
 //! ```
 
 use hyper::Method;
 use hyper::http::request::Parts;
 use lattice_guard::Registry;
 
+use super::go;
 use super::name;
 use super::refusal::PackageRefusal;
 
@@ -17,7 +19,7 @@ use super::refusal::PackageRefusal;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) registry: Registry,
-    /// Empty for settings.
+    /// Empty for settings, and for the checksum database.
     pub(super) name: String,
     pub(super) asked: Asked,
 }
@@ -31,6 +33,10 @@ pub(super) enum Asked {
     Versions,
     /// A file, or for crates a version.
     File(String),
+    /// Something of a Go module.
+    Module(go::Part),
+    /// Something of Go's checksum database.
+    Sums(go::Sums),
 }
 
 impl Route {
@@ -62,6 +68,7 @@ impl Route {
             ("npm", Some(rest)) => npm(rest),
             ("cargo", Some(rest)) => cargo(rest),
             ("pip", Some(rest)) => pip(rest),
+            ("go", Some(rest)) => go::route(rest),
             _ => Err(PackageRefusal::Path),
         }
     }
@@ -209,7 +216,9 @@ mod tests {
             "/pip/pypi/a/json",
             "/etc/passwd",
             "//cargo/config.json",
+            "/go",
             "/go/x/@v/list",
+            "/go/example.org/x",
         ] {
             assert_eq!(asked(path), None, "{path}");
         }

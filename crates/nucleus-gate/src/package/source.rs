@@ -7,22 +7,29 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONTENT_ENCODING, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_ENCODING, HOST, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 use lattice_guard::Registry;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::name;
 use super::refusal::PackageRefusal;
+use super::{go, name};
 use crate::error::{ConfigError, UpstreamError};
-use crate::limits::{PACKAGE_LISTING_BYTES, PACKAGE_PLACE_BYTES, PACKAGE_WAIT_TIME};
+use crate::limits::{
+    PACKAGE_LISTING_BYTES, PACKAGE_MODULE_BYTES, PACKAGE_PLACE_BYTES, PACKAGE_WAIT_TIME,
+};
 use crate::origin::Origin;
 use crate::proxy::ProxyRules;
-use crate::upstream::{Roots, Upstream};
+use crate::upstream::{Roots, Sender, Upstream};
 
 /// What the gate calls itself; registries ask clients for a name.
 const AGENT: &str = concat!("nucleus-gate/", env!("CARGO_PKG_VERSION"));
+
+/// The checksum database of Go.
+pub(super) const SUMS: &str = "sum.golang.org";
+/// Its public address.
+const SUMS_ORIGIN: &str = "https://sum.golang.org";
 
 /// One registry as the operator or nobody in particular has it.
 pub(super) struct Sources {
@@ -33,6 +40,8 @@ pub(super) struct Sources {
     files: Vec<Arc<Upstream>>,
     /// Address of a crate's file, with marks for its name and version.
     crates: OnceLock<String>,
+    /// The checksum database of Go, where no mirror stands for it.
+    sums: Option<Arc<Upstream>>,
 }
 
 /// Where a file is.
@@ -54,6 +63,10 @@ fn public(registry: Registry) -> (&'static str, &'static str) {
     match registry {
         Registry::Npm => ("https://registry.npmjs.org", "https://registry.npmjs.org"),
         Registry::Pip => ("https://pypi.org/simple", "https://files.pythonhosted.org"),
+        // Large archives are kept elsewhere, and the mirror leads there.
+        Registry::Go => {
+            ("https://proxy.golang.org", "https://storage.googleapis.com/proxy-golang-org-prod")
+        }
         _ => ("https://index.crates.io", "https://static.crates.io"),
     }
 }
@@ -83,7 +96,11 @@ impl Sources {
             }
         };
         let files = Arc::new(upstream(files)?.public_only());
-        Ok(Self { registry, files: vec![Arc::clone(&index), files], index, crates })
+        let sums = match (registry, mirror) {
+            (Registry::Go, None) => Some(Arc::new(upstream(SUMS_ORIGIN)?.public_only())),
+            _ => None,
+        };
+        Ok(Self { registry, files: vec![Arc::clone(&index), files], index, crates, sums })
     }
 
     pub(super) fn registry(&self) -> Registry {
@@ -95,38 +112,48 @@ impl Sources {
         self.registry == Registry::Cargo && self.crates.get().is_none()
     }
 
-    pub(super) fn settings_url(&self) -> String {
-        url(&self.index, &self.index_path("config.json"))
+    /// Where a mirror of crates says where its files are.
+    pub(super) fn settings(&self) -> Place {
+        self.at_index("config.json")
     }
 
-    /// Asks a mirror of crates where its files are. Returns the bytes read.
-    pub(super) async fn read_settings(&self) -> Result<u64, PackageRefusal> {
-        let bytes = self.read(&self.index_path("config.json"), "application/json").await?;
+    /// Takes what a mirror of crates said there.
+    pub(super) fn take_settings(&self, bytes: &Bytes) -> Result<(), PackageRefusal> {
         let settings: Settings =
-            serde_json::from_slice(&bytes).map_err(|_| PackageRefusal::Listing)?;
+            serde_json::from_slice(bytes).map_err(|_| PackageRefusal::Listing)?;
         // Asked twice at the same time, both answers are the mirror's.
         let _first = self.crates.set(settings.dl);
-        Ok(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+        Ok(())
     }
 
-    pub(super) fn listing_url(&self, package: &str) -> String {
-        url(&self.index, &self.listing_path(package))
+    /// Where the list of a package's versions is.
+    pub(super) fn listing(&self, package: &str) -> Place {
+        Place { upstream: Arc::clone(&self.index), path: self.listing_path(package) }
     }
 
-    /// The list of a package's versions, whole.
-    pub(super) async fn read_listing(&self, package: &str) -> Result<Bytes, PackageRefusal> {
-        let accept = match self.registry {
-            Registry::Npm => "application/vnd.npm.install-v1+json",
-            Registry::Pip => "application/vnd.pypi.simple.v1+json",
-            _ => "text/plain",
-        };
-        self.read(&self.listing_path(package), accept).await
+    /// Where the index has a plain path.
+    pub(super) fn at_index(&self, rest: &str) -> Place {
+        Place { upstream: Arc::clone(&self.index), path: self.index_path(rest) }
+    }
+
+    /// Where something of Go's checksum database is: a mirror serves it beneath itself.
+    pub(super) fn sums(&self, rest: &str) -> Place {
+        match &self.sums {
+            Some(sums) => Place { upstream: Arc::clone(sums), path: format!("/{rest}") },
+            None => self.at_index(&format!("sumdb/{SUMS}/{rest}")),
+        }
+    }
+
+    /// True where a mirror has to say whether it serves the checksum database.
+    pub(super) fn needs_sums(&self) -> bool {
+        self.sums.is_none()
     }
 
     fn listing_path(&self, package: &str) -> String {
         match self.registry {
             Registry::Npm => self.index_path(&package.replacen('/', "%2f", 1)),
             Registry::Pip => self.index_path(&format!("{package}/")),
+            Registry::Go => self.index_path(&format!("{}/@v/list", go::escaped(package))),
             _ => self.index_path(&name::cargo_path(package)),
         }
     }
@@ -174,17 +201,48 @@ impl Sources {
         self.place(package, &address)
     }
 
+    /// Where Go's public mirror keeps what it led to: its own part of one other origin, and nowhere else. The address
+    /// carries a signature of the mirror's and nothing of a pod's.
+    fn stored(&self, address: &str) -> Option<Place> {
+        let upstream = self.sums.as_ref().and(self.files.last())?;
+        let start = url(upstream, &format!("{}/", upstream.origin().prefix()));
+        let rest = address.strip_prefix(&start)?;
+        let path = format!("{}/{rest}", upstream.origin().prefix());
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"#\\\"<>".contains(&byte);
+        let above = rest.split(['/', '?']).any(|name| name == "." || name == "..");
+        (path.len() <= PACKAGE_PLACE_BYTES && path.bytes().all(plain) && !above)
+            .then(|| Place { upstream: Arc::clone(upstream), path })
+    }
+
     /// Asks for a file.
     pub(super) async fn open(
         &self,
         place: &Place,
         method: &Method,
+        accept: &'static str,
     ) -> Result<Opened, PackageRefusal> {
-        get(&place.upstream, method.clone(), &place.path, "*/*").await
+        let (response, sender) = ask(place, method.clone(), accept).await?;
+        if response.status().is_redirection() {
+            let location = response.headers().get(LOCATION).and_then(|at| at.to_str().ok());
+            let stored = location.and_then(|address| self.stored(address));
+            let place = stored.ok_or(UpstreamError::Redirect)?;
+            let (response, sender) = ask(&place, method.clone(), accept).await?;
+            return opened(&place.upstream, response, sender);
+        }
+        opened(&place.upstream, response, sender)
     }
 
-    async fn read(&self, path: &str, accept: &'static str) -> Result<Bytes, PackageRefusal> {
-        let Opened { response, after } = get(&self.index, Method::GET, path, accept).await?;
+    /// Something small, whole.
+    pub(super) async fn read(
+        &self,
+        place: &Place,
+        accept: &'static str,
+    ) -> Result<Bytes, PackageRefusal> {
+        let most = match self.registry {
+            Registry::Go => PACKAGE_MODULE_BYTES,
+            _ => PACKAGE_LISTING_BYTES,
+        };
+        let Opened { response, after } = self.open(place, &Method::GET, accept).await?;
         let mut body = response.into_body();
         let mut whole = BytesMut::new();
         loop {
@@ -193,7 +251,7 @@ impl Sources {
             let Ok(chunk) = frame.map_err(|_| PackageRefusal::Broken)?.into_data() else {
                 continue;
             };
-            if whole.len().saturating_add(chunk.len()) > PACKAGE_LISTING_BYTES {
+            if whole.len().saturating_add(chunk.len()) > most {
                 return Err(PackageRefusal::TooLarge);
             }
             whole.extend_from_slice(&chunk);
@@ -237,12 +295,12 @@ fn joined(list: &str, address: &str) -> Option<String> {
 }
 
 /// One request, with nothing of a client's in it.
-async fn get(
-    upstream: &Arc<Upstream>,
+async fn ask(
+    place: &Place,
     method: Method,
-    path: &str,
     accept: &'static str,
-) -> Result<Opened, PackageRefusal> {
+) -> Result<(Response<Incoming>, Sender), PackageRefusal> {
+    let Place { upstream, path } = place;
     let mut request = Request::new(Full::new(Bytes::new()));
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().map_err(|_| PackageRefusal::Listing)?;
@@ -252,7 +310,15 @@ async fn get(
     headers.insert(HOST, host);
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    let (response, sender) = upstream.send(request, PACKAGE_WAIT_TIME).await?.into_parts();
+    Ok(upstream.send(request, PACKAGE_WAIT_TIME).await?.into_parts())
+}
+
+/// An answer, if it is one.
+fn opened(
+    upstream: &Arc<Upstream>,
+    response: Response<Incoming>,
+    sender: Sender,
+) -> Result<Opened, PackageRefusal> {
     let encodings = response.headers().get_all(CONTENT_ENCODING).iter();
     if encodings.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(UpstreamError::Encoding.into());
@@ -330,5 +396,66 @@ mod tests {
         let elsewhere = sources(Registry::Cargo, Some("http://127.0.0.1:9/index"));
         elsewhere.crates.set("http://127.0.0.1:10/files".to_owned()).unwrap();
         assert!(at(&elsewhere).is_none());
+    }
+
+    #[test]
+    fn go_is_led_to_its_own_archive_and_nowhere_else() {
+        let public = sources(Registry::Go, None);
+        let stored = |address: &str| public.stored(address).map(|place| place.url());
+        let archive = "https://storage.googleapis.com/proxy-golang-org-prod/3a-x-v1.0.0.zip?Expires=1&Signature=a%2Fb";
+        assert_eq!(stored(archive).as_deref(), Some(archive));
+        for bad in [
+            "https://storage.googleapis.com/other/x.zip",
+            "https://storage.googleapis.com/proxy-golang-org-prod",
+            "https://storage.googleapis.com/proxy-golang-org-prod/../other/x.zip",
+            "https://storage.googleapis.com/proxy-golang-org-prod-2/x.zip",
+            "https://storage.googleapis.com.evil.example/proxy-golang-org-prod/x.zip",
+            "https://storage.googleapis.com:8443/proxy-golang-org-prod/x.zip",
+            "http://storage.googleapis.com/proxy-golang-org-prod/x.zip",
+            "https://u@storage.googleapis.com/proxy-golang-org-prod/x.zip",
+            "https://storage.googleapis.com/proxy-golang-org-prod/x y.zip",
+            "/proxy-golang-org-prod/x.zip",
+        ] {
+            assert_eq!(stored(bad), None, "{bad}");
+        }
+        assert_eq!(public.sums("latest").url(), "https://sum.golang.org/latest");
+        assert!(!public.needs_sums());
+        let mirror = sources(Registry::Go, Some("http://127.0.0.1:9/go"));
+        assert!(mirror.stored(archive).is_none() && mirror.needs_sums());
+        let sums = "http://127.0.0.1:9/go/sumdb/sum.golang.org/latest";
+        assert_eq!(mirror.sums("latest").url(), sums);
+        let npm = sources(Registry::Npm, None);
+        assert!(npm.stored("https://registry.npmjs.org/x").is_none());
+    }
+
+    #[tokio::test]
+    async fn one_redirect_of_gos_public_mirror_is_followed() {
+        use testkit::registry::{Answer, Registry as StandIn};
+        let (mirror, archive) = (StandIn::start().unwrap(), StandIn::start().unwrap());
+        let away = |path: &str| Answer::redirect(&format!("{}{path}", archive.origin()));
+        mirror.serve("/x/@v/v1.0.0.zip", away("/kept/x.zip?signed=1"));
+        mirror.serve("/x/@v/v1.1.0.zip", away("/other/x.zip"));
+        mirror.serve("/x/@v/v1.2.0.zip", away("/kept/again.zip"));
+        archive.serve("/kept/x.zip?signed=1", Answer::new("application/zip", "zip"));
+        archive.serve("/other/x.zip", Answer::new("application/zip", "zip"));
+        archive.serve("/kept/again.zip", away("/kept/x.zip?signed=1"));
+        // The public addresses stood in for, and an operator's mirror as control.
+        let mut public = sources(Registry::Go, Some(&mirror.origin()));
+        let roots = Roots::load(None).unwrap();
+        let kept = Origin::parse(&format!("{}/kept", archive.origin())).unwrap();
+        let kept = Upstream::new(kept, Arc::new(ProxyRules::none()), roots).unwrap();
+        public.files = vec![Arc::clone(&public.index), Arc::new(kept)];
+        public.sums = Some(Arc::clone(&public.index));
+        let moved = PackageRefusal::Upstream(UpstreamError::Redirect);
+        let read = async |sources: &Sources, version: &str| {
+            sources.read(&sources.at_index(&format!("x/@v/{version}.zip")), "*/*").await
+        };
+        assert_eq!(read(&public, "v1.0.0").await.unwrap(), "zip");
+        assert_eq!(read(&public, "v1.1.0").await.unwrap_err(), moved);
+        assert_eq!(read(&public, "v1.2.0").await.unwrap_err(), moved, "one step, not two");
+        assert_eq!(archive.lines(), ["GET /kept/x.zip?signed=1", "GET /kept/again.zip"]);
+        let operators = sources(Registry::Go, Some(&mirror.origin()));
+        assert_eq!(read(&operators, "v1.0.0").await.unwrap_err(), moved);
+        assert_eq!(archive.asked().len(), 2);
     }
 }

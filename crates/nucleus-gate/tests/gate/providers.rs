@@ -49,7 +49,8 @@ async fn the_clients_credentials_are_discarded_and_the_key_never_comes_back() {
                           openai-organization: theirs\r\ncookie: theirs\r\n";
             let answer = gate.raw(&request(target, theirs, &body)).await;
             assert!(answer.contains("your key is [removed]"), "{provider} {answer}");
-            assert!(!answer.contains(KEY));
+            assert!(!answer.contains(KEY), "{provider} {answer}");
+            assert!(answer.contains("retry-after: 7"), "control: other fields pass: {answer}");
             assert!(!format!("{:?}", mock.requests()).contains("theirs"), "{provider}");
         }
     }

@@ -135,6 +135,7 @@ async fn smuggled_requests_and_upgrades_stay_outside() {
         format!(
             "{post}connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\ncontent-length: {length}\r\n\r\n{text}"
         ),
+        format!("{post}host: other\r\ncontent-length: {length}\r\n\r\n{text}"),
         format!("{post}content-encoding: gzip\r\ncontent-length: {length}\r\n\r\n{text}"),
         format!("{post}x: y\nz\r\ncontent-length: {length}\r\n\r\n{text}")
             .replace("x: y\nz", "x: y\rz"),

@@ -160,3 +160,95 @@ fn what_stands_behind_the_fault_is_shown_and_not_believed() {
     let cut = record(&events, |log| log.truncate(log.len() / 2));
     assert!(!cut.is_verified() && cut.unreadable.is_some());
 }
+
+#[test]
+fn what_ended_a_command_and_what_was_no_call_are_told_apart_and_counted() {
+    let outcome = |id, result, word: &str| {
+        let rule = Some(format!("run.{word}"));
+        Event { rule, ..with(with(ended(id, "run", result, 1), "ending", word), "exit_signal", 9) }
+    };
+    let refused = |kind: &'static str, tool: &str, target: &str| Event {
+        phase: Phase::Decision,
+        tool: Some(tool.to_owned()),
+        target: Some(target.to_owned()),
+        decision: Some("deny".to_owned()),
+        result: Some("denied".to_owned()),
+        ..with(Event::new(kind, "agent"), "layer", "wire")
+    };
+    let flood = with(refused("malformed_call", "bogus", ""), "suppressed", 10);
+    let flood = with(with(flood, "suppressed_denied", 3), "suppressed_failed", 2);
+    let record = record(
+        &[
+            call("1", "run", Phase::Intent),
+            outcome("1", "error", "timed_out"),
+            call("2", "run", Phase::Intent),
+            outcome("2", "stopped", "stopped"),
+            call("3", "run", Phase::Intent),
+            outcome("3", "stopped", "task_ended"),
+            refused("malformed_call", "read", "../../etc/passwd"),
+            refused("name_query", "dns", "attacker.invalid A"),
+            // What is no call is in the record and in no sum.
+            refused("approvals_peer", "approvals", ""),
+            flood,
+        ],
+        |_| {},
+    );
+    let told: Vec<(Verdict, String)> =
+        record.steps.iter().map(|step| (step.verdict, step.result.join(", "))).collect();
+    let words = |verdict, text: &str| (verdict, text.to_owned());
+    assert_eq!(
+        told[..4],
+        [
+            words(Verdict::Failed, "timed out, killed by signal 9"),
+            words(Verdict::Stopped, "stopped, killed by signal 9"),
+            words(Verdict::Stopped, "task ended, killed by signal 9"),
+            words(Verdict::Malformed, ""),
+        ]
+    );
+    let malformed = &record.steps[3];
+    assert_eq!(
+        (malformed.operation.as_str(), malformed.target.as_deref(), malformed.layer.as_deref()),
+        ("read", Some("../../etc/passwd"), Some("wire"))
+    );
+    let sums: Vec<(Verdict, u64)> =
+        record.totals.verdicts.iter().map(|(verdict, sum)| (*verdict, *sum)).collect();
+    let expected = [
+        (Verdict::Denied, 1 + 3),
+        (Verdict::Malformed, 2 + 5),
+        (Verdict::Failed, 1 + 2),
+        (Verdict::Stopped, 2),
+    ];
+    assert_eq!(sums, expected);
+    assert_eq!(record.totals.suppressed, 10);
+}
+
+#[test]
+fn nothing_behind_a_fault_is_told_as_a_fact() {
+    let unpaired = |event: &Event| event.request_id.as_deref() == Some("8-never-began");
+    let events: Vec<Event> = eventful().into_iter().filter(|event| !unpaired(event)).collect();
+    let whole = record(&events, |_| {});
+    assert!(whole.is_verified() && whole.reaches_end());
+    let text = |record: &Record| {
+        let lines = crate::proof_lines(&record.verification, record.trusted_entries);
+        lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join("\n")
+    };
+    assert!(text(&whole).contains("the log was closed in order"), "{}", text(&whole));
+    assert!(whole.ending_words() == "finished" && whole.duration_words().starts_with("after "));
+    // A change in the second line: only the first is left, which no checkpoint covers.
+    let spoilt = record(&events, |log| {
+        let second = log.iter().position(|b| *b == b'\n').unwrap() + 1;
+        let at = log[second..].windows(6).position(|w| w == b"target").unwrap() + second;
+        log[at] = b'T';
+    });
+    assert_eq!(spoilt.trusted_entries, 1);
+    let lines = text(&spoilt);
+    assert!(!lines.contains("1 to 0") && !lines.contains("closed in order"), "{lines}");
+    assert!(lines.contains("how the log ended is not proved"), "{lines}");
+    assert_eq!(spoilt.ending_words(), "the end is not proved");
+    assert_eq!(spoilt.duration_words(), "");
+    assert!(spoilt.totals.verdicts.is_empty() && !spoilt.reaches_end());
+    // Control: a fault that cuts nothing off leaves the end standing.
+    let unpaired = record(&eventful(), |_| {});
+    assert!(!unpaired.is_verified() && unpaired.reaches_end());
+    assert_eq!(unpaired.ending_words(), "finished");
+}

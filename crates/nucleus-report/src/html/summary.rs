@@ -1,6 +1,6 @@
 //! Head, verification, layers and foot of a page.
 
-use crate::amount::{count, dollars, duration};
+use crate::amount::{count, dollars};
 use crate::proof::{Mark, proof_lines};
 use crate::record::Record;
 use crate::step::Verdict;
@@ -25,14 +25,12 @@ pub(super) fn head(m: &mut Markup, record: &Record, context: &Context) {
         &format!("{} (sha256 {digest})", record.policy.as_deref().unwrap_or("not recorded")),
     );
     if let (Some(started), Some(ended)) = (&record.started, &record.ended) {
-        row(m, "Time", &format!("{started} to {ended}"));
+        let to = if record.reaches_end() { "to" } else { "and proved to" };
+        row(m, "Time", &format!("{started} {to} {ended}"));
     }
     m.raw("</dl><p class=\"dim\">Task, workspace and state come from the session's own file, not from the log.</p></header>\n");
     m.raw("<section class=\"facts\" aria-label=\"At a glance\">");
-    let ending = record.ending.as_deref().unwrap_or("no end recorded").replace('_', " ");
-    let took =
-        record.duration_us.map(|us| format!("after {}", duration(us / 1_000))).unwrap_or_default();
-    fact(m, &ending, &took);
+    fact(m, &record.ending_words(), &record.duration_words());
     let of = |verdict| record.totals.verdicts.get(&verdict).copied().unwrap_or(0);
     let done = of(Verdict::Allowed).saturating_add(of(Verdict::Approved));
     fact(
@@ -40,13 +38,20 @@ pub(super) fn head(m: &mut Markup, record: &Record, context: &Context) {
         &count(done),
         &format!("calls done, {} of them after approval", count(of(Verdict::Approved))),
     );
-    let denied = of(Verdict::Denied).saturating_add(record.totals.suppressed);
-    fact(m, &count(denied), "refused");
+    fact(
+        m,
+        &count(of(Verdict::Denied)),
+        &format!("refused, and {} malformed", count(of(Verdict::Malformed))),
+    );
     let others = of(Verdict::Failed).saturating_add(of(Verdict::Unfinished));
     fact(
         m,
         &count(others),
-        &format!("failed or unfinished, {} asked for approval", count(of(Verdict::Waiting))),
+        &format!(
+            "failed or unfinished, {} stopped, {} asked for approval",
+            count(of(Verdict::Stopped)),
+            count(of(Verdict::Waiting))
+        ),
     );
     let limit = record.limits.cost_micro_usd.map(|limit| format!("of {} allowed", dollars(limit)));
     fact(m, &dollars(record.totals.cost_micro_usd), &limit.unwrap_or_else(|| "spent".to_owned()));

@@ -13,9 +13,8 @@ use super::markup::Markup;
 pub(super) fn refusals(m: &mut Markup, record: &Record) {
     m.raw("<section id=\"verdicts\"><h2>Verdicts</h2>");
     let mut rules: BTreeMap<(Verdict, &str, &str), u64> = BTreeMap::new();
-    let judged = |step: &&Step| step.proved && step.kind != "approval";
-    for step in record.steps.iter().filter(judged) {
-        if matches!(step.verdict, Verdict::Denied | Verdict::Waiting | Verdict::Failed) {
+    for step in record.steps.iter().filter(|step| step.counts()) {
+        if !matches!(step.verdict, Verdict::Allowed | Verdict::Approved | Verdict::Unfinished) {
             let layer = step.layer.as_deref().unwrap_or_default();
             let rule = step.rule.as_deref().unwrap_or("no rule recorded");
             let sum = rules.entry((step.verdict, layer, rule)).or_insert(0);
@@ -46,7 +45,7 @@ pub(super) fn refusals(m: &mut Markup, record: &Record) {
     m.raw("</tbody></table>");
     if record.totals.suppressed > 0 {
         m.raw("<p>").text(&count(record.totals.suppressed));
-        m.raw(" more refusals came in a flood and were counted, not written one by one.</p>");
+        m.raw(" of them came in a flood and were counted, not written one by one.</p>");
     }
     m.raw("</section>\n");
 }
@@ -86,7 +85,11 @@ fn row(m: &mut Markup, step: &Step) {
         m.raw("<small>").foreign(&step.result.join(", ")).raw("</small>");
     }
     m.raw("</td><td class=\"verdict\">");
-    chip(m, step.verdict);
+    if step.proved {
+        chip(m, step.verdict);
+    } else {
+        m.raw("<span class=\"v\">").text(step.verdict.word()).raw(", not proved</span>");
+    }
     let rule = step.rule.as_deref().filter(|_| step.kind != "session_start");
     if let Some(rule) = rule {
         m.raw("<small class=\"mono\">").foreign(rule).raw("</small>");

@@ -14,6 +14,7 @@ const VERSION: u32 = 1;
 pub(super) struct Data {
     pub(super) version: u32,
     pub(super) context: ContextData,
+    pub(super) everywhere: EverywhereData,
     pub(super) agent: Vec<AgentData>,
 }
 
@@ -25,14 +26,26 @@ pub(super) struct ContextData {
     pub(super) skip: Vec<String>,
 }
 
+/// What holds for the home of every agent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EverywhereData {
+    pub(super) clear: Vec<String>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AgentData {
     pub(super) name: String,
     pub(super) directories: Vec<String>,
+    #[serde(default)]
+    pub(super) clear: Vec<String>,
     pub(super) strip: Vec<String>,
     pub(super) state: Option<String>,
     pub(super) keep: Vec<String>,
+    /// Keys of the state file, and of each project in it, that the pod's own is rid of.
+    #[serde(default)]
+    pub(super) drop: Vec<String>,
     #[serde(default)]
     pub(super) set: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
@@ -63,6 +76,12 @@ pub(super) fn data() -> &'static Data {
     DATA.get_or_init(|| {
         toml::from_str(TEXT).ok().filter(|d: &Data| d.version == VERSION).unwrap_or_default()
     })
+}
+
+/// Places in any home that are cleared at each start: user-level context files, which the host's then cover, too.
+pub(super) fn everywhere() -> impl Iterator<Item = &'static str> {
+    let data = data();
+    data.context.user.iter().chain(&data.everywhere.clear).map(String::as_str)
 }
 
 pub(super) fn agent(name: &str) -> Option<&'static AgentData> {

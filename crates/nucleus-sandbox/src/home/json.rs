@@ -21,13 +21,19 @@ pub(super) fn parse(file: std::fs::File) -> Map<String, Value> {
     }
 }
 
-/// What the pod's state becomes: the pod's own, with the listed plain values of the host's and the fixed ones.
+/// What the pod's state becomes: the pod's own without what it would run, with the listed plain values of the host's and the fixed ones.
 pub(super) fn merge(
     mut own: Map<String, Value>,
     host: &Map<String, Value>,
     agent: &AgentData,
     workspace: &str,
 ) -> Map<String, Value> {
+    // Its own, too, would be an earlier task's word.
+    own.retain(|key, _| !agent.drop.contains(key));
+    let projects = own.get_mut("projects").and_then(Value::as_object_mut);
+    for project in projects.into_iter().flatten().filter_map(|(_, value)| value.as_object_mut()) {
+        project.retain(|key, _| !agent.drop.contains(key));
+    }
     for (key, value) in &agent.set_default {
         own.entry(key.clone()).or_insert_with(|| value.clone());
     }

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use serde_json::Value;
 
 use super::data::{AgentData, agent};
 use super::{document, json, markdown};
-use crate::workspace::tree::{Tree, entries_of, is_absent, stat_at};
+use crate::workspace::removal::{empty, enter, remove_at};
+use crate::workspace::tree::{Tree, is_absent, stat_at};
 use crate::workspace::{NodeKind, TreePath, escape};
 
 /// Largest single file seeded.
@@ -58,7 +59,8 @@ pub enum HomeError {
 }
 
 /// Makes (or finds) the home of an agent for a workspace below `state_dir/homes` and refreshes what is seeded in it.
-/// `owner` is the pod's uid and gid on a root host. What the agent wrote elsewhere in the home stays.
+/// `owner` is the pod's uid and gid on a root host. What the agent wrote elsewhere in the home stays, except where
+/// programs look for configuration or for something to run.
 ///
 /// # Errors
 /// [`HomeError`]; a half-refreshed home is completed by the next call.
@@ -78,6 +80,8 @@ pub fn seed(
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
     }
+    // A task may have closed its home to itself.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
     let mut seeding = Seeding {
         home: Tree::open(&path).map_err(failed)?,
         owner: owner.map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid))),
@@ -85,6 +89,10 @@ pub fn seed(
         notes: Vec::new(),
     };
     seeding.own(seeding.home.fd()).map_err(failed)?;
+    let everywhere = super::data::everywhere();
+    for place in everywhere.chain(data.clear.iter().map(String::as_str)) {
+        seeding.clear(place).map_err(failed)?;
+    }
     for directory in &data.directories {
         seeding.directory(directory, &host_home.join(directory)).map_err(failed)?;
     }
@@ -120,36 +128,49 @@ impl Seeding {
         Ok(())
     }
 
-    /// Opens a directory of the home, making it; whatever else is in its place is removed.
+    /// Opens a directory of the home, making it; whatever else is in its place is removed, and its owner is let in again.
     fn make(&self, path: &TreePath) -> io::Result<OwnedFd> {
-        let mut at = TreePath::root();
+        let mut dir = self.home.dir(&TreePath::root())?;
         for name in path.names() {
-            let dir = self.home.dir(&at)?;
-            at = at.child(name);
             match rustix::fs::mkdirat(&dir, name, Mode::RWXU) {
                 Ok(()) => {}
+                Err(Errno::EXIST) if kind_at(&dir, name)? == Some(NodeKind::Directory) => {}
                 Err(Errno::EXIST) => {
-                    let is_dir = self
-                        .home
-                        .stat(&at)?
-                        .is_some_and(|s| NodeKind::of(&s) == NodeKind::Directory);
-                    if !is_dir {
-                        rustix::fs::unlinkat(&dir, name, AtFlags::empty())?;
-                        rustix::fs::mkdirat(&dir, name, Mode::RWXU)?;
-                    }
+                    remove_at(dir.as_fd(), name)?;
+                    rustix::fs::mkdirat(&dir, name, Mode::RWXU)?;
                 }
                 Err(error) => return Err(error.into()),
             }
-            self.own(self.home.dir(&at)?)?;
+            dir = enter(dir.as_fd(), name)?;
+            self.own(&dir)?;
         }
-        self.home.dir(path)
+        Ok(dir)
+    }
+
+    /// Removes what the agent left at a place where programs look for configuration or for something to run.
+    fn clear(&self, path: &str) -> io::Result<()> {
+        let path = TreePath::parse(path.as_bytes()).unwrap_or_default();
+        let Some(last) = path.name() else { return Ok(()) };
+        let mut dir = self.home.dir(&TreePath::root())?;
+        for name in path.parent().iter().flat_map(TreePath::names) {
+            if kind_at(&dir, name)? != Some(NodeKind::Directory) {
+                return Ok(());
+            }
+            dir = enter(dir.as_fd(), name)?;
+        }
+        let found = stat_at(dir.as_fd(), last)?;
+        // An empty file says nothing, and may be where a pod of another task has the host's mounted: it would lose it.
+        if found.is_some_and(|stat| NodeKind::of(&stat) == NodeKind::File && stat.st_size == 0) {
+            return Ok(());
+        }
+        remove_at(dir.as_fd(), last)
     }
 
     /// Replaces one seeded directory by the host's.
     fn directory(&mut self, name: &str, host: &Path) -> io::Result<()> {
         let path = TreePath::parse(name.as_bytes()).unwrap_or_default();
         let dir = self.make(&path)?;
-        empty(&dir, 0)?;
+        empty(&dir)?;
         let from = match Tree::open(host) {
             Ok(from) => from,
             Err(error) if is_absent(&error) => return Ok(()),
@@ -199,7 +220,7 @@ impl Seeding {
         Ok(())
     }
 
-    fn stripped(&self, name: &std::ffi::OsStr, bytes: Vec<u8>) -> Vec<u8> {
+    fn stripped(&self, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
         let ends = |suffix: &[u8]| name.as_bytes().to_ascii_lowercase().ends_with(suffix);
         match String::from_utf8(bytes) {
             Ok(text) if ends(b".md") => markdown::strip(&text, &self.data.strip).into_bytes(),
@@ -210,22 +231,16 @@ impl Seeding {
     }
 
     /// Writes a file under a new name and moves it in place: a link the agent left there is replaced, not followed.
-    fn write(
-        &self,
-        dir: &OwnedFd,
-        name: &std::ffi::OsStr,
-        bytes: &[u8],
-        mode: Mode,
-    ) -> io::Result<()> {
+    fn write(&self, dir: &OwnedFd, name: &OsStr, bytes: &[u8], mode: Mode) -> io::Result<()> {
         let temporary = ".nucleus-seed";
-        clear_away(dir.as_fd(), temporary)?;
+        remove_at(dir.as_fd(), temporary)?;
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(dir, temporary, flags, mode)?);
         file.write_all(bytes)?;
         self.own(&file)?;
         // A directory of this name is the agent's: a file cannot be moved over it.
-        clear_away(dir.as_fd(), name)?;
+        remove_at(dir.as_fd(), name)?;
         rustix::fs::renameat(dir, temporary, dir, name)?;
         Ok(())
     }
@@ -260,41 +275,7 @@ impl Seeding {
     }
 }
 
-/// Removes what has a name, a directory with all that is in it; nothing of that name is fine.
-pub(crate) fn clear_away(dir: BorrowedFd<'_>, name: impl AsRef<OsStr>) -> io::Result<()> {
-    let name = name.as_ref();
-    let Some(stat) = stat_at(dir, name)? else { return Ok(()) };
-    if NodeKind::of(&stat) != NodeKind::Directory {
-        return Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?);
-    }
-    if stat.st_mode & 0o700 != 0o700 {
-        rustix::fs::chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    empty(&rustix::fs::openat(dir, name, flags, Mode::empty())?, 0)?;
-    Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
-}
-
-/// Empties a held directory, links not followed.
-fn empty(dir: &OwnedFd, depth: usize) -> io::Result<()> {
-    let again = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    for entry in entries_of(rustix::fs::openat(dir, ".", again, Mode::empty())?)? {
-        let Some(stat) = stat_at(std::os::fd::AsFd::as_fd(dir), &entry.name)? else { continue };
-        if NodeKind::of(&stat) == NodeKind::Directory {
-            if depth > crate::workspace::limits::DEPTH_LEVELS {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
-            if stat.st_mode & 0o700 != 0o700 {
-                rustix::fs::chmodat(dir, &entry.name, Mode::RWXU, AtFlags::empty())?;
-            }
-            empty(
-                &rustix::fs::openat(dir, &entry.name, again, Mode::empty())?,
-                depth.saturating_add(1),
-            )?;
-            rustix::fs::unlinkat(dir, &entry.name, AtFlags::REMOVEDIR)?;
-        } else {
-            rustix::fs::unlinkat(dir, &entry.name, AtFlags::empty())?;
-        }
-    }
-    Ok(())
+/// What a name in a held directory is.
+fn kind_at(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<NodeKind>> {
+    Ok(stat_at(dir.as_fd(), name)?.as_ref().map(NodeKind::of))
 }

@@ -88,7 +88,25 @@ pub(super) struct HintData {
     pub(super) pattern: String,
     pub(super) text: String,
     pub(super) command: Option<String>,
+    /// What a name looks like that may stand in the command.
+    #[serde(default)]
+    pub(super) names: Names,
     pub(super) plain: String,
+}
+
+/// How an ecosystem writes its names. Nothing of these can be a path, an address or an option.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Names {
+    /// Letters, digits, `-` and `_`, as of a crate.
+    #[default]
+    Crate,
+    /// The same with dots within, as of a Python package.
+    Python,
+    /// A host with a dot, a path below it, and a version behind `@`.
+    Go,
+    /// Words of that kind, between two and five, with colons between.
+    Maven,
 }
 
 /// The data of this build. A test holds that the file parses, so the empty value is never seen.

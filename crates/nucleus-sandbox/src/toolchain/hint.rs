@@ -1,6 +1,6 @@
 //! What the user can do when a tool misses a dependency offline.
 
-use super::data::{HintData, data};
+use super::data::{HintData, Names, data};
 
 /// Advice for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Hint {
     pub text: String,
     /// The command to run on the host, in the workspace.
     pub command: String,
+    /// The name in the command that nothing but the output vouches for: whoever writes output can make one up.
+    pub printed: Option<String>,
 }
 
 /// Only the end of long output is searched.
@@ -27,7 +29,7 @@ pub fn offline_hint(output: &str) -> Option<Hint> {
 }
 
 fn matched(hint: &HintData, output: &str) -> Option<Hint> {
-    let plain = Hint { text: hint.text.clone(), command: hint.plain.clone() };
+    let plain = Hint { text: hint.text.clone(), command: hint.plain.clone(), printed: None };
     let Some((before, after)) = hint.pattern.split_once("{name}") else {
         return output.contains(&hint.pattern).then_some(plain);
     };
@@ -41,25 +43,52 @@ fn matched(hint: &HintData, output: &str) -> Option<Hint> {
         let Some(name) = name else { continue };
         let name = name.split(['=', '<', '>', '!', '~', ' ', ';', '(']).next().unwrap_or_default();
         return Some(match &hint.command {
-            Some(command) if is_plain(name) => {
-                Hint { text: hint.text.clone(), command: command.replace("{name}", name) }
-            }
+            Some(command) if is_name(name, hint.names) => Hint {
+                text: hint.text.clone(),
+                command: command.replace("{name}", name),
+                printed: Some(name.to_owned()),
+            },
             _ => plain,
         });
     }
     None
 }
 
-/// A name that no shell and no option parser gives a meaning to.
-fn is_plain(name: &str) -> bool {
-    let plain =
-        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'@' | b':');
-    !name.is_empty()
-        && name.len() <= NAME_BYTES
-        && name.bytes().all(plain)
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '@')
-        && !name.contains("..")
-        && !name.contains("://")
+/// Whether this is a name as an ecosystem writes it: no path, no address, nothing that a shell or an option parser gives a
+/// meaning to.
+fn is_name(name: &str, names: Names) -> bool {
+    let word = |word: &str, more: &str| {
+        let edge = |c: char| c.is_ascii_alphanumeric();
+        word.starts_with(edge)
+            && word.ends_with(edge)
+            && word.chars().all(|c| edge(c) || matches!(c, '-' | '_') || more.contains(c))
+            && !word.contains("..")
+    };
+    let fits = match names {
+        Names::Crate => word(name, ""),
+        // What ends like an archive would be one that lies in the workspace.
+        Names::Python => {
+            let archive = |end: &str| name.to_ascii_lowercase().ends_with(end);
+            word(name, ".") && ![".whl", ".zip", ".gz", ".tar", ".txt"].into_iter().any(archive)
+        }
+        Names::Go => {
+            let (path, version) = name.split_once('@').unwrap_or((name, "v0"));
+            let host = path.split('/').next().unwrap_or_default();
+            let below = path.split('/').skip(1);
+            host.contains('.')
+                && word(host, ".")
+                && below.clone().count() > 0
+                && below.into_iter().all(|part| word(part, ".~"))
+                && version.starts_with('v')
+                && word(version, ".+")
+        }
+        Names::Maven => {
+            let parts = name.split(':');
+            (2..=5).contains(&parts.clone().count())
+                && parts.into_iter().all(|part| word(part, "."))
+        }
+    };
+    name.len() <= NAME_BYTES && fits
 }
 
 #[cfg(test)]
@@ -99,6 +128,9 @@ mod tests {
             "../x",
             "https://evil",
             "a|b",
+            "./evil",
+            "evil/x",
+            "evil@file:x",
             "",
         ] {
             let said = command(&format!("no matching package named `{name}` found"));
@@ -107,5 +139,48 @@ mod tests {
                 "{name:?}: {said}"
             );
         }
+    }
+    #[test]
+    fn what_is_no_package_name_is_not_quoted() {
+        let pip = "python3 -m pip install --only-binary :all: ";
+        for name in [
+            "evil-1.0-py3-none-any.whl",
+            "dist/evil.whl",
+            "evil@file:dist",
+            "file:dist",
+            "evil.tar.gz",
+            "requirements.txt",
+            "-r",
+        ] {
+            let said = command(&format!("No matching distribution found for {name}"));
+            assert_eq!(said, format!("{pip}-r requirements.txt"), "{name}");
+        }
+        for name in ["zope.interface", "scikit-learn", "x"] {
+            let said = command(&format!("No matching distribution found for {name}"));
+            assert_eq!(said, format!("{pip}{name}"), "control");
+        }
+        let go =
+            |name: &str| command(&format!("go: {name}: module lookup disabled by GOPROXY=off"));
+        for name in ["evil", "../x", "/x/y", "a.b/../c", "github.com/a/b@-x", "file://x"] {
+            assert_eq!(go(name), "go mod download", "{name}");
+        }
+        assert_eq!(go("gopkg.in/yaml.v3"), "go mod download gopkg.in/yaml.v3", "control");
+        let maven = |name: &str| {
+            command(&format!(" in offline mode and the artifact {name} has not been downloaded"))
+        };
+        assert_eq!(maven("evil"), "mvn dependency:go-offline");
+        assert_eq!(
+            maven("a.b:c:jar:1.0"),
+            "mvn dependency:get -Dartifact=a.b:c:jar:1.0",
+            "control"
+        );
+    }
+
+    #[test]
+    fn a_name_of_the_output_is_marked_as_one() {
+        let printed = |output| offline_hint(output).and_then(|hint| hint.printed);
+        let of_output = printed("No matching distribution found for evil");
+        assert_eq!(of_output.as_deref(), Some("evil"));
+        assert_eq!(printed("npm error code ENOTCACHED"), None);
     }
 }

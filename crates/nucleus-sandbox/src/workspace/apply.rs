@@ -25,7 +25,8 @@ pub(crate) use step::{Executor, Probe};
 pub struct ApplyOptions<'a> {
     /// Hold everything.
     pub review: bool,
-    /// The policy's judgement of a workspace-relative path: why a change to it waits, if it does.
+    /// The policy's judgement of a workspace-relative path: why a change to it waits, if it does. With a `/` at the
+    /// end it is asked about a link there, and beneath `.git/` about a reference that moved.
     pub hold: &'a dyn Fn(&str) -> Option<HoldReason>,
 }
 

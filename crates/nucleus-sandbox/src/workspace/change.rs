@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::WorkspaceError;
+use super::error::{At as _, Doing, WorkspaceError};
 use super::node::NodeKind;
 use super::path::TreePath;
 use super::session::{Mode, Session};
-use super::{copy, overlay};
+use super::tree::Tree;
+use super::{copy, git, overlay};
 
 /// How a path differs from the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,6 +91,11 @@ fn scan_as(session: &Session, live: bool) -> Result<Scan, WorkspaceError> {
         Mode::Overlay => overlay::scan(session, live)?,
         Mode::Copy => copy::scan(session)?,
     };
+    let host = &session.meta().workspace;
+    let result = session.result_dir();
+    let (host, result) =
+        (Tree::open(host).at(Doing::Read, host)?, Tree::open(&result).at(Doing::Read, &result)?);
+    git::settle(&host, &result, &mut scan, live).at(Doing::Read, &session.meta().workspace)?;
     scan.changes.sort_by(|a, b| a.path.cmp(&b.path).then(b.kind.cmp(&a.kind)));
     Ok(scan)
 }

@@ -15,6 +15,7 @@ use super::limits::DEPTH_LEVELS;
 use super::node::{Fingerprint, NodeKind, mtime};
 use super::overlay::{deleted, differs};
 use super::path::TreePath;
+use super::removal::remove_tree;
 use super::session::{Session, read_json, write_json};
 use super::stage;
 use super::tree::{Tree, is_absent};
@@ -44,7 +45,7 @@ pub fn prepare_copy(
     let made = copy_all(workspace, &target, owner)
         .and_then(|manifest| write_json(&session_dir.join(MANIFEST), &manifest));
     if let Err(error) = made {
-        let _ = fs::remove_dir_all(&target);
+        let _ = remove_tree(&target);
         return Err(error);
     }
     Ok(target)

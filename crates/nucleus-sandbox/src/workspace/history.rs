@@ -4,11 +4,15 @@
 //! commit changes gets the judgement its file would get. That only means something when objects are what their names
 //! say and names stand for what they seem to: both are looked at first. Whatever cannot be read is held.
 
+use std::path::PathBuf;
+
 use super::change::{Change, ChangeKind};
+use super::git;
 use super::node::NodeKind;
 use super::path::TreePath;
 use super::plan::{HoldReason, Holder, Host};
 use super::text::escape;
+use super::tree::Tree;
 
 mod commits;
 mod delta;
@@ -58,12 +62,32 @@ impl Note {
 /// Most reasons told at once.
 const NOTES_TOLD: usize = 4;
 
-/// Judges the changes of the workspace's own `.git`.
+/// One repository: the workspace's own, or that of a submodule. Names in it are relative to its directory.
+struct Repository {
+    host: Tree,
+    result: Tree,
+    /// Where its directory lies on the host.
+    at: PathBuf,
+    /// Where its files lie in the workspace.
+    top: TreePath,
+}
+
+/// Judges the changes of the workspace's own `.git`, and of the repositories of submodules in it.
 pub(crate) fn judge(changes: &[Change], holder: &Holder<'_>, host: &Host<'_>) -> History {
     let mut history = History::default();
     let mut notes = Vec::new();
-    if let Err(unread) = look(changes, holder, host, &mut history, &mut notes) {
-        notes.push(Note::new(HoldReason::GitUnread, unread.to_string()));
+    // Commits of a worktree are in the repository's own store.
+    let worktrees: Vec<&TreePath> = host.git.worktrees().collect();
+    for dir in host.git.iter().filter(|dir| !worktrees.contains(dir)) {
+        let own = beneath(changes, dir, host);
+        if own.is_empty() {
+            continue;
+        }
+        let looked = Repository::open(dir, host)
+            .and_then(|repository| look(&own, &repository, holder, host, &mut history, &mut notes));
+        if let Err(unread) = looked {
+            notes.push(Note::new(HoldReason::GitUnread, unread.to_string()));
+        }
     }
     history.hold = notes.first().map(|note| note.reason);
     if !notes.is_empty() {
@@ -77,41 +101,70 @@ pub(crate) fn judge(changes: &[Change], holder: &Holder<'_>, host: &Host<'_>) ->
     history
 }
 
+/// The changes in a directory of git's, by their names in it.
+fn beneath(changes: &[Change], dir: &TreePath, host: &Host<'_>) -> Vec<Change> {
+    let files = changes.iter().filter(|change| change.node != NodeKind::Directory);
+    let own = files.filter_map(|change| {
+        let (of, rest) = host.git.split(&change.path)?;
+        let path = TreePath::parse(rest.as_bytes()).filter(|_| of == dir)?;
+        Some(Change { path, ..change.clone() })
+    });
+    own.collect()
+}
+
+impl Repository {
+    fn open(dir: &TreePath, host: &Host<'_>) -> Result<Self, Unread> {
+        let top = git::top_of(&host.tree, dir, host.root()).map_err(Unread::Store)?;
+        Ok(Self {
+            host: host.tree.beneath(dir).map_err(Unread::Store)?,
+            result: host.result.beneath(dir).map_err(Unread::Store)?,
+            at: host.root().join(dir.as_path()),
+            top: top.ok_or(Unread::Form("submodules whose files lie elsewhere"))?,
+        })
+    }
+}
+
 fn look(
     changes: &[Change],
+    repository: &Repository,
     holder: &Holder<'_>,
     host: &Host<'_>,
     history: &mut History,
     notes: &mut Vec<Note>,
 ) -> Result<(), Unread> {
-    let changes: Vec<Change> =
-        changes.iter().filter(|c| c.node != NodeKind::Directory).cloned().collect();
-    names::files(&changes, host, notes)?;
-    let config = store::text(&host.tree, ".git/config").map_err(Unread::Store)?;
+    names::files(changes, repository, notes)?;
+    let config = store::text(&repository.host, "config").map_err(Unread::Store)?;
     let format = Format::of_config(&config);
-    if host.tree.stat(&path(".git/reftable")).map_err(Unread::Store)?.is_some() {
+    if repository.host.stat(&path("reftable")).map_err(Unread::Store)?.is_some() {
         return Err(Unread::Form("tables of references (reftable)"));
     }
-    let mut store = Store::open(&host.tree, &host.result, host.root(), format)?;
-    objects(&changes, host, &mut store, notes)?;
+    let mut store = Store::open(&repository.host, &repository.result, &repository.at, format)?;
+    objects(changes, repository, &mut store, notes)?;
     if notes.iter().any(|note| note.reason == HoldReason::GitObject) {
         // Nothing is known of a history whose objects are not what they say.
         return Ok(());
     }
-    let before = Refs::of(&host.tree, format).map_err(Unread::Store)?;
-    let after = before.after(&changes, &host.result, format).map_err(Unread::Store)?;
+    let before = Refs::of(&repository.host, format).map_err(Unread::Store)?;
+    let after = before.after(changes, &repository.result, format).map_err(Unread::Store)?;
     let moved = names::moved(&before, &after);
     names::judge(&before, &after, &moved, &store, notes)?;
-    let mut commits = commits::Judge::new(holder, host, &before, &moved);
+    let mut commits = commits::Judge::new(holder, host, &repository.top, &before, &moved);
     let new = commits.look(&mut store, notes)?;
-    history.told = told(&moved, new);
-    staged::judge(&changes, host, &mut commits, &mut store, &after, notes)
+    if let Some(told) = told(&moved, new) {
+        let of =
+            if repository.top.is_root() { told } else { format!("{}: {told}", repository.top) };
+        history.told = Some(match history.told.take() {
+            Some(before) => format!("{before}; {of}"),
+            None => of,
+        });
+    }
+    staged::judge(changes, repository, &mut commits, &mut store, &after, notes)
 }
 
 /// Verifies the new objects and makes them known to the store.
 fn objects(
     changes: &[Change],
-    host: &Host<'_>,
+    repository: &Repository,
     store: &mut Store<'_>,
     notes: &mut Vec<Note>,
 ) -> Result<(), Unread> {
@@ -125,7 +178,7 @@ fn objects(
         return Err(Unread::Limit("objects"));
     }
     for (id, place) in new {
-        let verdict = host
+        let verdict = repository
             .result
             .file(place)
             .and_then(|file| loose::verify(file, id, limits::OBJECT_BYTES, &mut room));
@@ -143,7 +196,7 @@ fn objects(
 
 /// The object that a file of this path holds.
 fn object_of(path: &TreePath, format: Format) -> Option<ObjectId> {
-    let (fan, rest) = path.as_str()?.strip_prefix(".git/objects/")?.split_once('/')?;
+    let (fan, rest) = path.as_str()?.strip_prefix("objects/")?.split_once('/')?;
     (fan.len() == 2).then(|| ObjectId::parse(format, format!("{fan}{rest}").as_bytes()))?
 }
 

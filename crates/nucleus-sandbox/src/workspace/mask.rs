@@ -22,6 +22,8 @@ pub enum MaskReason {
     Sensitive,
     /// It carries a credential in a URL or header; pods get a scrubbed copy.
     Credential,
+    /// A directory that this user may not list or search, so what it holds is not known.
+    Closed,
 }
 
 /// The judgement on a path relative to the workspace.
@@ -87,7 +89,7 @@ pub struct Mask {
 /// withheld name is itself a link, what it points to inside the workspace is masked. Scrubbed copies of git
 /// configurations and the list of names (for the conflict rule) are put into `session_dir`.
 ///
-/// What appears later at such a path is not masked but held at apply.
+/// What appears later at such a path is masked in the pods that start after it did, and held at apply.
 ///
 /// # Errors
 /// [`WorkspaceError::Io`] when a directory cannot be read: the caller must not start a pod then.
@@ -96,7 +98,29 @@ pub fn plan(
     policy: &MaskPolicy,
     session_dir: &Path,
 ) -> Result<Vec<Mask>, WorkspaceError> {
-    walk::plan(root, policy, session_dir)
+    plan_watched(root, policy, session_dir, &mut |_| {})
+}
+
+/// As [`plan`]; `entered` is told of each directory before it is read.
+pub(crate) fn plan_watched(
+    root: &Path,
+    policy: &MaskPolicy,
+    session_dir: &Path,
+    entered: &mut dyn FnMut(&Path),
+) -> Result<Vec<Mask>, WorkspaceError> {
+    walk::plan(root, policy, session_dir, None, entered)
+}
+
+/// As [`plan_watched`], later in the task: what is masked already is not looked at, and the names that the task began
+/// with stay.
+pub(crate) fn plan_again(
+    root: &Path,
+    policy: &MaskPolicy,
+    session_dir: &Path,
+    known: &BTreeSet<TreePath>,
+    entered: &mut dyn FnMut(&Path),
+) -> Result<Vec<Mask>, WorkspaceError> {
+    walk::plan(root, policy, session_dir, Some(known), entered)
 }
 
 /// Where the names are kept: for each directory its path, the names in it, and an empty name, each ended by NUL.

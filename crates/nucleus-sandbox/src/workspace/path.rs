@@ -81,6 +81,15 @@ impl TreePath {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
 
+    /// The bytes of this path from `dir` on; `None` when it does not lie below.
+    #[must_use]
+    pub fn below(&self, dir: &Self) -> Option<&[u8]> {
+        if dir.0.is_empty() {
+            return Some(&self.0);
+        }
+        self.0.strip_prefix(dir.0.as_slice())?.strip_prefix(b"/")
+    }
+
     /// The path as text, when it is text.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

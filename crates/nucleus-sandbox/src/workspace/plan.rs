@@ -10,6 +10,7 @@ use super::error::WorkspaceError;
 use super::node::{Fingerprint, NodeKind};
 use super::path::TreePath;
 
+mod branch;
 mod conflict;
 mod hold;
 mod order;
@@ -29,6 +30,8 @@ pub enum HoldReason {
     Sensitive,
     /// The policy blocks the path.
     Blocked,
+    /// The policy lets nothing be written, or committed, without a person.
+    NotPermitted,
     /// It is the operator's own policy.
     PolicyFile,
     /// The user asked to review everything.
@@ -37,7 +40,7 @@ pub enum HoldReason {
     NameNotText,
     /// A link that leaves the workspace.
     LinkOutside,
-    /// A link under a hidden name, behind which trusted files could be reached by another name.
+    /// A link behind which trusted files could be reached by another name.
     LinkAlias,
     /// A file of `.git` that git obeys.
     GitTrusted,
@@ -49,6 +52,10 @@ pub enum HoldReason {
     GitUnfinished,
     /// The task removed or replaced `.git` itself.
     GitReplaced,
+    /// The index is of a form that cannot be looked into, so it may hide changes.
+    IndexUnread,
+    /// The task moved a branch that a worktree has checked out, and left that worktree behind.
+    WorktreeBehind,
     /// An object of the repository was written over, or is not what its name says.
     GitObject,
     /// Objects came in packs, which are not looked through.
@@ -63,7 +70,7 @@ pub enum HoldReason {
     NestedRepository,
     /// The place lies on another file system than the workspace.
     OtherFilesystem,
-    /// The file belongs to another user, and replacing it would change that.
+    /// The file belongs to another user than what the task put in its place.
     OwnerLost,
     /// The wall clock was set back during the task, so nothing shows which files the host changed.
     ClockWentBack,
@@ -77,11 +84,12 @@ impl fmt::Display for HoldReason {
             Self::ExecutedOrTrusted => "something would execute or trust it without being asked",
             Self::Sensitive => "the path is of the sensitive set",
             Self::Blocked => "the policy blocks this path",
+            Self::NotPermitted => "the policy does not let the task write or commit this by itself",
             Self::PolicyFile => "it is the policy of this task",
             Self::Review => "review of everything was asked for",
             Self::NameNotText => "its name is not text",
             Self::LinkOutside => "a link that leaves the workspace",
-            Self::LinkAlias => "a link under a hidden name",
+            Self::LinkAlias => "a link that would give files a name that something trusts",
             Self::GitTrusted => "git obeys this file",
             Self::GitMoved => {
                 "HEAD, a branch or the index moved here during the task; merge by hand, then reject"
@@ -89,6 +97,10 @@ impl fmt::Display for HoldReason {
             Self::GitBusy => "a git command holds the repository now; let it end and apply again",
             Self::GitUnfinished => "the task was stopped in the middle of a git command",
             Self::GitReplaced => "the task removed or replaced the repository itself",
+            Self::IndexUnread => "its index cannot be read, and may hide changes from git",
+            Self::WorktreeBehind => {
+                "it moves a branch that a worktree of yours has checked out, and not the worktree"
+            }
             Self::GitObject => "an object of the repository is not what its name says",
             Self::GitPacked => "the repository was repacked",
             Self::GitNames => "git would show something else than there is",
@@ -96,7 +108,7 @@ impl fmt::Display for HoldReason {
             Self::GitUnread => "its commits could not be looked through",
             Self::NestedRepository => "a repository that the task made or changed",
             Self::OtherFilesystem => "it lies on another file system than the workspace",
-            Self::OwnerLost => "it belongs to another user and would become yours",
+            Self::OwnerLost => "it belongs to another user, and the task put its own file there",
             Self::ClockWentBack => {
                 "the clock was set back during the task, so host edits cannot be told"
             }
@@ -238,7 +250,7 @@ pub(crate) fn judge_accepted(
 fn keep_git_whole(plan: &mut Plan, host: &Host<'_>) -> Result<(), WorkspaceError> {
     let in_unit = |change: &Change| {
         hold::is_own_git(&change.path)
-            && super::git::part(&change.path) != super::git::GitPart::Trusted
+            && host.git.part(&change.path) != super::git::GitPart::Trusted
     };
     let unit: Vec<Change> = plan.go.iter().filter(|c| in_unit(c)).cloned().collect();
     if unit.is_empty() {
@@ -298,12 +310,12 @@ fn judge_git(
     let mut unit = Vec::new();
     let mut unit_wait = None;
     for change in changes {
-        let part = super::git::part(&change.path);
+        let part = host.git.part(&change.path);
         let is_dir = change.node == NodeKind::Directory;
         match part {
             GitPart::Temporary => {}
             GitPart::Object | GitPart::Data
-                if change.kind == ChangeKind::Deleted && is_object(&change.path) => {}
+                if change.kind == ChangeKind::Deleted && host.git.is_object(&change.path) => {}
             GitPart::Trusted if is_dir => {
                 // A directory by itself obeys nothing; its files are judged one by one.
                 if change.kind != ChangeKind::Deleted {
@@ -315,6 +327,10 @@ fn judge_git(
                 unit_wait.get_or_insert(Wait::Held(HoldReason::GitUnfinished));
             }
             GitPart::Lock => {}
+            GitPart::State if !host.is_settled(&change)? => {
+                unit_wait = Some(Wait::Held(HoldReason::IndexUnread));
+                unit.push(change);
+            }
             _ if change.node == NodeKind::Symlink => {
                 plan.put(change, Some(Wait::Held(HoldReason::GitTrusted)));
             }
@@ -327,22 +343,21 @@ fn judge_git(
     if unit_wait.is_none() && host.loses_references(&unit)? {
         unit_wait = Some(Wait::Held(HoldReason::GitReplaced));
     }
+    if unit_wait.is_none() && host.leaves_worktree_behind(&unit)? {
+        unit_wait = Some(Wait::Held(HoldReason::WorktreeBehind));
+    }
     if unit_wait.is_none() {
         unit_wait = host.git_wait(&unit)?;
     }
     let mut detail = None;
     if unit_wait.is_none() {
         let history = super::history::judge(&all, holder, host);
-        unit_wait = history.hold.or_else(|| holder.hold_git()).map(Wait::Held);
+        unit_wait = history.hold.or_else(|| holder.hold_git(&unit, host)).map(Wait::Held);
         detail = history.detail.or_else(|| history.told.clone());
         plan.history = history.told;
     }
     plan.put_unit(unit, unit_wait, detail);
     Ok(())
-}
-
-fn is_object(path: &TreePath) -> bool {
-    path.as_str().is_some_and(|p| p.starts_with(".git/objects/"))
 }
 
 /// A change can only go when the directory it lies in exists or is made, when what it replaces goes away, and a

@@ -1,9 +1,8 @@
 //! What waits for the user, and the user's word on it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nucleus_wire::changeset;
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,7 @@ use super::node::{Fingerprint, NodeKind};
 use super::path::TreePath;
 use super::plan::{Accepted, HoldReason, Wait, Waiting};
 use super::recover::recover;
+use super::removal::remove_tree;
 use super::session::{Lock, Session, Status, read_json, write_json};
 use super::tree::Tree;
 
@@ -307,35 +307,6 @@ fn clear(session: &Session) -> Result<(), WorkspaceError> {
     for name in NOT_KEPT {
         let path = session.dir().join(name);
         remove_tree(&path).at(Doing::Remove, &path)?;
-    }
-    Ok(())
-}
-
-/// Removes a tree of the session, directories that a task closed to its owner included.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let result = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Ok(metadata) if !metadata.is_dir() => fs::remove_file(path),
-        _ => fs::remove_dir_all(path),
-    };
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_directories(path)?;
-            fs::remove_dir_all(path)
-        }
-        other => other,
-    }
-}
-
-/// Gives the owner its rights back on every directory of a tree.
-fn open_directories(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_directories(&entry.path())?;
-        }
     }
     Ok(())
 }

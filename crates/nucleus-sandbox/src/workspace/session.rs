@@ -15,6 +15,9 @@ use super::baseline::Baseline;
 use super::error::{At as _, Doing, WorkspaceError};
 use super::ids::IdMap;
 use super::limits::META_BYTES;
+use super::node::NodeKind;
+use super::path::TreePath;
+use super::tree::Tree;
 
 /// Version of `session.json`.
 const FORMAT: u32 = 1;
@@ -283,6 +286,14 @@ impl Session {
         }
     }
 
+    /// The files the task left, held.
+    ///
+    /// # Errors
+    /// Those of opening the directory.
+    pub fn files(&self) -> io::Result<TaskFiles> {
+        Tree::open(&self.result_dir()).map(TaskFiles)
+    }
+
     /// Fails unless the workspace is still the same directory.
     pub(crate) fn require_workspace(&self) -> Result<(), WorkspaceError> {
         let SessionMeta { workspace, dev, ino, id, .. } = &self.meta;
@@ -304,6 +315,20 @@ impl Session {
             fs::symlink_metadata(&self.meta.workspace).at(Doing::Read, &self.meta.workspace)?;
         let mode = fs::Permissions::from_mode(workspace.permissions().mode() & 0o777);
         fs::set_permissions(self.upper(), mode).at(Doing::Write, &self.upper())
+    }
+}
+
+/// What a task left, file by file.
+#[derive(Debug)]
+pub struct TaskFiles(Tree);
+
+impl TaskFiles {
+    /// The regular file of this workspace-relative path, if the task wrote one.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<std::fs::File> {
+        let path = TreePath::parse(path.as_bytes())?;
+        let stat = self.0.stat(&path).ok()??;
+        (NodeKind::of(&stat) == NodeKind::File).then(|| self.0.file(&path).ok()).flatten()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A directory held open; everything beneath it is reached through it and through no symbolic link.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -33,6 +33,11 @@ impl Tree {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         Ok(Self { root })
+    }
+
+    /// A directory that is held already.
+    pub(crate) fn held(root: OwnedFd) -> Self {
+        Self { root }
     }
 
     /// Holds a directory beneath.
@@ -107,14 +112,20 @@ impl Tree {
     }
 }
 
+impl Entry {
+    pub(crate) fn of(name: &CStr) -> Self {
+        Self { name: OsStr::from_bytes(name.to_bytes()).to_owned() }
+    }
+}
+
 /// Reads a directory to its end.
 pub(crate) fn entries_of(dir: OwnedFd) -> io::Result<Vec<Entry>> {
     let mut out = Vec::new();
     for entry in Dir::new(dir)? {
         let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            out.push(Entry { name: OsStr::from_bytes(name).to_owned() });
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            out.push(Entry::of(name));
         }
     }
     out.sort_unstable_by(|a, b| a.name.cmp(&b.name));

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::apply::{Probe, carry};
 use super::change::ChangeKind;
 use super::error::{At as _, Doing, WorkspaceError};
-use super::git::{self, GitPart};
+use super::git::{self, GitDirs, GitPart};
 use super::journal::PlanRecord;
 use super::node::Fingerprint;
 use super::path::TreePath;
 use super::plan::{ConflictReason, Op, is_own_git};
 use super::recover::recover;
-use super::review;
+use super::removal;
 use super::session::{Lock, Session, Status, read_json, write_json};
 use super::tree::Tree;
 
@@ -195,13 +195,16 @@ fn possible(
     let dir = images_dir(session, number);
     let images = Tree::open(&dir).at(Doing::Read, &dir)?;
     // Objects are named by their content and may be used by something that came later: they stay.
+    let dirs = GitDirs::of(&host).at(Doing::Read, workspace)?;
     let is_object = |op: &Op| {
-        let objects = op.path().as_str().is_some_and(|p| p.starts_with(".git/objects"));
-        objects && matches!(op, Op::Remove { .. } | Op::RemoveDir { .. })
+        dirs.is_object(op.path()) && matches!(op, Op::Remove { .. } | Op::RemoveDir { .. })
     };
     let (own_git, mut ops): (Vec<Op>, Vec<Op>) =
         layer.ops.into_iter().filter(|op| !is_object(op)).partition(|op| is_own_git(op.path()));
-    ops.extend(git_steps(own_git, layer.git.as_deref(), &host, report).at(Doing::Read, workspace)?);
+    ops.extend(
+        git_steps(own_git, layer.git.as_deref(), (&host, &dirs), report)
+            .at(Doing::Read, workspace)?,
+    );
     let mut kept = Vec::new();
     for op in ops {
         if let Op::Put { path, slot, .. } = &op {
@@ -227,7 +230,7 @@ fn possible(
 fn git_steps(
     ops: Vec<Op>,
     after: Option<&str>,
-    host: &Tree,
+    (host, dirs): (&Tree, &GitDirs),
     report: &mut UndoReport,
 ) -> io::Result<Vec<Op>> {
     if ops.is_empty() {
@@ -236,7 +239,7 @@ fn git_steps(
     let mut moved = git::host_busy(host)? || git::digest(host)?.as_deref() != after;
     let mut steps = Vec::new();
     for mut op in ops {
-        let state = git::part(op.path()) == GitPart::State;
+        let state = dirs.part(op.path()) == GitPart::State;
         let now = host.stat(op.path())?.as_ref().map(Fingerprint::of);
         match &mut op {
             Op::Put { expected, .. } if state => expected.clone_from(&now),
@@ -320,7 +323,7 @@ pub(crate) fn settle(session: &mut Session, lock: &Lock) -> Result<(), Workspace
     if session.status() == Status::Applied {
         session.set_status(lock, Status::Undone)?;
     }
-    review::remove_tree(&dir).at(Doing::Remove, &dir)
+    removal::remove_tree(&dir).at(Doing::Remove, &dir)
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use nucleus_sandbox::PodEnd;
+use nucleus_sandbox::workspace::{MaskPolicy, MaskReason};
+use nucleus_sandbox::{PodEnd, SessionSpec};
 
 use super::{CANARY, Outcome, Stage};
 
@@ -107,6 +109,61 @@ pub(crate) fn masked(stage: &Stage) -> Outcome {
         .text;
     if !text.contains("plain") {
         return Outcome::Broken(format!("other files must be readable: {text}"));
+    }
+    Outcome::of(text.contains(CANARY), text)
+}
+
+/// As the stage's, by the last name, so at any depth.
+fn by_name(stage: &Stage) -> SessionSpec {
+    let withheld = ["server.key", ".env", "withheld"];
+    let masks = MaskPolicy::new(move |path| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        withheld.contains(&name).then_some(MaskReason::Sensitive)
+    });
+    SessionSpec { masks, ..stage.spec() }
+}
+
+pub(crate) fn closed_directory(stage: &Stage) -> Outcome {
+    for (name, mode) in [("closed", 0o000), ("unlisted", 0o300), ("unsearched", 0o600)] {
+        let dir = stage.workspace.join(name);
+        fs::create_dir(&dir).expect("directory");
+        fs::write(dir.join("server.key"), CANARY).expect("file");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("mode");
+    }
+    let text = stage
+        .open_with(&by_name(stage))
+        .shell("for d in closed unlisted unsearched; do chmod 700 $d; cat $d/server.key; mv $d moved-$d; cat moved-$d/server.key; done; cat plain.txt")
+        .text;
+    if !text.contains("plain") {
+        return Outcome::Broken(format!("other files must be readable: {text}"));
+    }
+    Outcome::of(text.contains(CANARY), text)
+}
+
+pub(crate) fn late_secret(stage: &Stage) -> Outcome {
+    let ws = &stage.workspace;
+    fs::create_dir_all(ws.join(".git")).expect("directory");
+    let session = stage.open_with(&by_name(stage));
+    // Looked for before it is there, and behind a pod that was made ready before it came.
+    session.shell("cat withheld; ls; rm -rf replaced; ln -s /tmp replaced");
+    fs::write(ws.join("withheld"), CANARY).expect("file");
+    fs::create_dir(ws.join("new")).expect("directory");
+    fs::write(ws.join("new/.env"), CANARY).expect("file");
+    fs::write(ws.join("new/late.txt"), "late\n").expect("file");
+    let config = format!("[remote \"o\"]\n\turl = https://u:{CANARY}@example.com/x\n");
+    fs::write(ws.join(".git/config"), config).expect("file");
+    // Where the task has put a link meanwhile.
+    fs::create_dir(ws.join("replaced")).expect("directory");
+    fs::write(ws.join("replaced/.env"), CANARY).expect("file");
+    let mut text = String::new();
+    // Once more, with nothing new: the masks stay.
+    for _ in 0..2 {
+        text += &session
+            .shell("cat withheld; mv withheld y; cat y; cat new/.env new/late.txt; mv new moved; cat moved/.env; cat .git/config replaced/.env; cp -r . /tmp/all; cat /tmp/all/new/.env")
+            .text;
+    }
+    if !text.contains("late") || !text.contains("https://example.com") && !text.contains(CANARY) {
+        return Outcome::Broken(format!("what else comes must be readable: {text}"));
     }
     Outcome::of(text.contains(CANARY), text)
 }

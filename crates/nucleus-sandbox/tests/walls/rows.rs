@@ -43,6 +43,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("row_29_memory_file", attack::memory_file, &["memfd"]),
     test("row_78_environment_of_init", attack::init_environment, &["env", "dumpable"]),
     test("withheld_file_is_masked", host::masked, &["masks"]),
+    test("closed_directory_is_masked", host::closed_directory, &["masks"]),
+    test("late_secret_is_masked_in_the_next_pod", host::late_secret, &["masks"]),
     test("workspace_changes_stay_in_the_session", host::overlay, &["overlay"]),
     test("kill_ends_the_whole_tree", life::kill_tree, &["kill"]),
     test("nothing_survives_the_launcher", life::launcher_death, &[]),

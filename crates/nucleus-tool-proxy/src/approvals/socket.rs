@@ -2,27 +2,19 @@
 //! else.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nucleus::{Answer, ApprovalBook, BreakGlassError, DecideError, Recorder, Sandbox};
-use nucleus_sys::peer::{PeerError, require_own};
+use nucleus::{Answer, ApprovalBook, BreakGlassError, DecideError, Sandbox};
 use nucleus_wire::approvals::{Ask, LINE_MAX_BYTES, RefusedCode, SOCKET, SOCKET_DIR, Told};
 
-/// Peers served at a time.
-const PEERS_MAX: usize = 16;
+use crate::reception::{self, Reception, Refused};
+
 /// A peer that says nothing for this long is hung up on.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a refused peer's last words, or descriptors that have run out, are waited for.
-const GLANCE: Duration = Duration::from_millis(200);
-/// Refused peers written to the log one by one; the rest are only refused.
-const REFUSED_PEERS_RECORDED: usize = 20;
 
 /// The socket while the task runs. Dropped, it is gone.
 #[derive(Debug)]
@@ -38,9 +30,6 @@ pub(crate) struct Socket {
 struct Desk {
     session: String,
     book: ApprovalBook,
-    recorder: Recorder,
-    peers: Arc<AtomicUsize>,
-    refused: Arc<AtomicUsize>,
 }
 
 impl Socket {
@@ -61,19 +50,13 @@ impl Socket {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = bind(&dir)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        let desk = Desk {
-            session: session.to_owned(),
-            book: sandbox.approvals().clone(),
-            recorder: sandbox.recorder().clone(),
-            peers: Arc::default(),
-            refused: Arc::default(),
-        };
+        let listener = reception::bind(&dir, SOCKET)?;
+        let desk = Desk { session: session.to_owned(), book: sandbox.approvals().clone() };
+        let reception = Reception::new(desk, sandbox.recorder().clone());
         let (bell, over) = UnixStream::pair()?;
         let thread = std::thread::Builder::new()
             .name("approvals".to_owned())
-            .spawn(move || accept(&listener, &desk, &over))?;
+            .spawn(move || reception.receive(&listener, Some(&over)))?;
         Ok(Self { path, bell: Some(bell), thread: Some(thread) })
     }
 }
@@ -89,70 +72,24 @@ impl Drop for Socket {
     }
 }
 
-/// Binds by way of a descriptor: a state directory may have a path longer than a socket address holds.
-fn bind(dir: &Path) -> std::io::Result<UnixListener> {
-    let held = std::fs::File::open(dir)?;
-    UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}", held.as_fd().as_raw_fd()))
-}
+impl reception::Desk for Desk {
+    const EVENT: &'static str = "approvals_peer";
 
-/// Serves peers until the other end of `over` is closed.
-fn accept(listener: &UnixListener, desk: &Desk, over: &UnixStream) {
-    use rustix::event::{PollFd, PollFlags, poll};
-    loop {
-        let mut waiting = [PollFd::new(listener, PollFlags::IN), PollFd::new(over, PollFlags::IN)];
-        // Interrupted, or short of memory for a moment.
-        if poll(&mut waiting, None).is_err() {
-            std::thread::sleep(GLANCE);
-            continue;
-        }
-        let [_, over] = &waiting;
-        if !over.revents().is_empty() {
-            return;
-        }
-        let Ok((stream, _)) = listener.accept() else {
-            // Out of descriptors, most likely: it stays ready, so do not spin.
-            std::thread::sleep(GLANCE);
-            continue;
+    fn refusal(why: &Refused) -> Vec<u8> {
+        let code = match why {
+            Refused::Peer(_) => RefusedCode::Peer,
+            Refused::Crowded => RefusedCode::Crowded,
         };
-        if desk.peers.fetch_add(1, Ordering::SeqCst) >= PEERS_MAX {
-            desk.peers.fetch_sub(1, Ordering::SeqCst);
-            continue;
-        }
-        let served = desk.clone();
-        let thread = std::thread::Builder::new().name("approvals-peer".to_owned());
-        let begun = thread.spawn(move || {
-            served.serve(&stream);
-            served.peers.fetch_sub(1, Ordering::SeqCst);
-        });
-        if begun.is_err() {
-            desk.peers.fetch_sub(1, Ordering::SeqCst);
-        }
+        line(&refused(code, why)).unwrap_or_default()
     }
-}
 
-impl Desk {
-    fn serve(&self, stream: &UnixStream) {
+    fn serve(&self, stream: UnixStream) {
         let timeouts =
             stream.set_read_timeout(Some(IDLE)).and_then(|()| stream.set_write_timeout(Some(IDLE)));
         if timeouts.is_err() {
             return;
         }
-        // Before a byte of it is read.
-        if let Err(error) = require_own(stream) {
-            self.record_refused_peer(&error);
-            let message = format!(
-                "{error}; only the user who started the task may answer, from outside of every sandbox and container"
-            );
-            let _gone = say(stream, &Told::Refused { code: RefusedCode::Peer, message });
-            // What it had to say is taken from the socket and looked at by nobody: closing over it would take the refusal
-            // back.
-            let _unread = stream.set_read_timeout(Some(GLANCE)).and_then(|()| {
-                let mut stream = stream;
-                stream.read(&mut [0_u8; 4096])
-            });
-            return;
-        }
-        let mut reader = BufReader::new(stream);
+        let mut reader = BufReader::new(&stream);
         loop {
             let mut line = Vec::new();
             match reader.by_ref().take(LINE_MAX_BYTES).read_until(b'\n', &mut line) {
@@ -163,16 +100,22 @@ impl Desk {
                 Ok(ask) => self.answer(ask),
                 Err(error) => refused(RefusedCode::Malformed, &error),
             };
-            if say(stream, &told).is_err() {
+            if say(&stream, &told).is_err() {
                 return;
             }
         }
     }
+}
 
+impl Desk {
     fn answer(&self, ask: Ask) -> Told {
         let session = self.session.clone();
         match ask {
             Ask::List => Told::Requests { session, requests: self.book.requests() },
+            Ask::Show { id } => match self.book.request(&id) {
+                Some(request) => Told::Request { session, request: Box::new(request) },
+                None => decide_refused(&DecideError::Unknown),
+            },
             Ask::Decide { id, approve, reason, similar } => {
                 let answer = match (approve, similar) {
                     (true, Some(similar)) => Answer::approve_similar("socket", similar),
@@ -208,17 +151,6 @@ impl Desk {
             },
         }
     }
-
-    fn record_refused_peer(&self, error: &PeerError) {
-        if self.refused.fetch_add(1, Ordering::SeqCst) >= REFUSED_PEERS_RECORDED {
-            return;
-        }
-        let mut event = self.recorder.event("approvals_peer");
-        event.result = Some("denied".to_owned());
-        event.target = Some(error.to_string());
-        // It is refused whether or not the log takes it.
-        let _ = self.recorder.note(&event);
-    }
 }
 
 fn outcome(approved: bool) -> String {
@@ -240,7 +172,11 @@ fn refused(code: RefusedCode, message: &dyn std::fmt::Display) -> Told {
 }
 
 fn say(mut stream: &UnixStream, told: &Told) -> std::io::Result<()> {
+    stream.write_all(&line(told)?)
+}
+
+fn line(told: &Told) -> std::io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(told)?;
     line.push(b'\n');
-    stream.write_all(&line)
+    Ok(line)
 }

@@ -10,13 +10,11 @@ use nucleus_gate::{Origin, Post, ProxyRules, Roots};
 use nucleus_wire::control::{
     ApprovalView, Failure, FailureClass, FeedEvent, FeedStatus, TaskSpec, WebhookTarget,
 };
-use nucleus_wire::display::escape_short;
+use nucleus_wire::display::escape_block;
 use serde_json::json;
 
 /// Deliveries that may wait; a receiver that is slower loses the rest, which is shown.
 const QUEUE: usize = 32;
-/// Longest rendering in a message, in characters as they are sent: a chat refuses a section of more than 3,000.
-const RENDERING_CHARS: usize = 2_500;
 /// Waits before a delivery is tried again: a receiver that restarts or is busy gets it all the same.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
@@ -74,7 +72,7 @@ impl Webhook {
 
 impl Approver for Webhook {
     fn requested(&self, view: ApprovalView) {
-        let body = message(&self.session, &view);
+        let body = message(&self.session, &view.shortened());
         if self.queue.try_send(body).is_err() {
             trouble(&*self.feed, "too many messages wait for it");
         }
@@ -114,11 +112,19 @@ async fn deliver(post: &Post, key: &WebhookKey, body: &str) -> Result<(), String
     }
 }
 
-/// What a chat shows, and beside it what a machine that answers has to sign.
+/// What a chat shows, and beside it what a machine that answers has to sign. A request that is too long for a message is
+/// sent by its beginning, and the book takes no yes for it from here.
 fn message(session: &str, view: &ApprovalView) -> String {
     let title = format!("nucleus: {} wants a yes or a no ({})", view.operation, view.id);
     let rendering = for_chat(&view.rendering);
-    let how = format!("nucleus approvals approve {0}   or   deny {0}", view.id);
+    let how = if view.complete {
+        format!("nucleus approvals approve {0}   or   deny {0}", view.id)
+    } else {
+        format!(
+            "too long for a message, so an approval is not taken from here: nucleus approvals show {0}, then approve {0} or deny {0}",
+            view.id
+        )
+    };
     json!({
         "text": title,
         "blocks": [
@@ -128,37 +134,27 @@ fn message(session: &str, view: &ApprovalView) -> String {
         ],
         "nucleus": {
             "version": 1, "event": "requested", "session": session, "id": view.id,
-            "operation": view.operation, "digest": view.digest, "nonce": view.nonce,
+            "complete": view.complete, "operation": view.operation, "digest": view.digest, "nonce": view.nonce,
             "expires_in_s": view.expires_in_s,
         },
     })
     .to_string()
 }
 
-/// A rendering as text of a chat that reads mrkdwn: nothing in it ends the block, links, mentions or notifies.
+/// A rendering as text of a chat that reads mrkdwn: nothing in it ends the block, links, mentions or notifies. It is as
+/// long as [`nucleus_wire::approvals::brief`] counts.
 fn for_chat(rendering: &str) -> String {
     let mut shown = String::new();
-    let mut count = 0_usize;
-    for line in rendering.lines() {
-        let line = escape_short(line, RENDERING_CHARS);
-        for char in line.chars().chain(['\n']) {
-            let mut one = [0; 4];
-            let sent: &str = match char {
-                '&' => "&amp;",
-                '<' => "&lt;",
-                '>' => "&gt;",
-                // A fence inside would end the block and let the agent's words pose as ours.
-                '`' => "'",
-                other => other.encode_utf8(&mut one),
-            };
-            count = count.saturating_add(sent.chars().count());
-            if count > RENDERING_CHARS {
-                return format!("{shown}\n… cut here: read all of it with nucleus approvals show");
-            }
-            shown.push_str(sent);
+    for char in escape_block(rendering.trim_end()).chars() {
+        match char {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            // A fence inside would end the block and let the agent's words pose as ours.
+            '`' => shown.push('\''),
+            other => shown.push(other),
         }
     }
-    shown.truncate(shown.trim_end().len());
     shown
 }
 
@@ -177,7 +173,7 @@ fn trouble(feed: &dyn Feed, what: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{RENDERING_CHARS, for_chat};
+    use super::for_chat;
 
     #[test]
     fn a_chat_reads_no_link_no_mention_and_no_end_of_the_block() {
@@ -190,11 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_cut_between_characters_and_says_so() {
-        let shown = for_chat(&"<".repeat(RENDERING_CHARS));
-        assert!(shown.chars().count() < RENDERING_CHARS + 100, "{}", shown.len());
-        let (kept, said) = shown.split_once('\n').unwrap();
-        assert!(kept.ends_with("&lt;"), "{kept}");
-        assert!(said.contains("cut here"), "{said}");
+    fn what_is_sent_fits_a_section_and_says_that_it_was_cut() {
+        for char in ["<", "&", "é", "x\n"] {
+            let long = char.repeat(5_000);
+            let short = nucleus_wire::approvals::brief(&long, "all of it is there").unwrap();
+            let shown = for_chat(&short);
+            assert!(shown.chars().count() < 2_700, "{char:?}: {}", shown.chars().count());
+            assert!(shown.ends_with(": all of it is there"), "{shown}");
+        }
     }
 }

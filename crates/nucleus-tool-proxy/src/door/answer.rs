@@ -7,7 +7,7 @@ use nucleus_wire::mcp::{
     CallTool, Envelope, EnvelopeError, ErrorCode, Image, Initialize, ProtocolVersion, Reply,
     Request, RequestId, ServerInfo, ToolResult,
 };
-use nucleus_wire::tool;
+use nucleus_wire::tool::{self, PermissionPrompt, ToolName};
 use serde_json::{Map, Value};
 
 use super::{Door, Scope};
@@ -112,6 +112,8 @@ impl Door {
         };
         let result =
             self.executor.serve(&call.name, &call.arguments, &self.caller, cancel, progress);
+        let prompt = self.answers_prompt(&call.name);
+        let on_the_wire = |result| if prompt { verdict(result) } else { on_the_wire(result) };
         let Some(round) = round else { return Reply::tool(id, on_the_wire(result)) };
         // A person is asked, elsewhere: never by way of this client, which could answer for itself.
         let waits = matches!(result.ending, Ending::ApprovalRequired { id: Some(_), .. });
@@ -121,6 +123,12 @@ impl Door {
             None => Reply::tool(id, on_the_wire(result)),
         }
         .stateless(&self.server())
+    }
+
+    /// True for a question about a tool of the client's own, where it is taken.
+    fn answers_prompt(&self, name: &str) -> bool {
+        name == ToolName::PermissionPrompt.as_str()
+            && self.executor.tools().contains(&ToolName::PermissionPrompt)
     }
 
     fn initialized(&self, id: RequestId, initialize: &Initialize) -> Reply {
@@ -147,11 +155,25 @@ impl Door {
 }
 
 /// What the server tells the model behind clients of this scope.
-pub(super) fn instructions(scope: Scope) -> String {
-    match scope {
-        Scope::Pod => INSTRUCTIONS.to_owned(),
-        Scope::Outside | Scope::OutsideHttp => format!("{INSTRUCTIONS} {OUTSIDE}"),
-    }
+pub(super) fn instructions(scope: Scope, withheld: Option<String>) -> String {
+    let outside = match scope {
+        Scope::Pod => None,
+        Scope::Outside | Scope::OutsideHttp => Some(OUTSIDE.to_owned()),
+    };
+    [Some(INSTRUCTIONS.to_owned()), outside, withheld]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A refusal of a tool of the client's own is an answer, not an error: marked as one, the client would show its model
+/// the wrapping instead of the words.
+fn verdict(result: nucleus::ToolResult) -> ToolResult {
+    ToolResult::text(match result.ending {
+        Ending::Done { .. } => result.text,
+        _ => PermissionPrompt::denied(&result.text),
+    })
 }
 
 fn on_the_wire(result: nucleus::ToolResult) -> ToolResult {
@@ -165,5 +187,44 @@ fn on_the_wire(result: nucleus::ToolResult) -> ToolResult {
     match result.structured {
         Some(data) => wire.with_meta(Map::from_iter([("nucleus/result".to_owned(), data)])),
         None => wire,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whatever_ends_a_question_of_a_client_is_an_answer_it_can_read() {
+        let id = RequestId::Integer(1);
+        let said = |text: &str, ending: Ending| {
+            let result = nucleus::ToolResult {
+                text: text.to_owned(),
+                image: None,
+                structured: None,
+                ending,
+            };
+            let line = Reply::tool(id.clone(), verdict(result)).to_line();
+            let line: Value = serde_json::from_slice(&line).unwrap();
+            assert_ne!(line.pointer("/result/isError"), Some(&json!(true)), "{line}");
+            let text = line.pointer("/result/content/0/text").and_then(Value::as_str).unwrap();
+            serde_json::from_str::<Value>(text).unwrap()
+        };
+        let yes = r#"{"behavior":"allow","updatedInput":{}}"#;
+        let done = Ending::Done { exit: None, truncated: false, job: None, duration_ms: 0 };
+        assert_eq!(said(yes, done).to_string(), yes);
+        let pending =
+            Ending::ApprovalRequired { operation: "run_bash", id: Some("ab12".to_owned()) };
+        for (words, ending) in [
+            ("pending ab12: make the same call again", pending),
+            ("nobody can approve", Ending::ApprovalRequired { operation: "run_bash", id: None }),
+            ("no", Ending::Denied(nucleus::Refusal::new("deny.test", "policy", "no"))),
+            ("taken back", Ending::Failed { code: "call.cancelled" }),
+            ("no \"x\"", Ending::Malformed { code: "args.unknown" }),
+        ] {
+            assert_eq!(said(words, ending), json!({"behavior": "deny", "message": words}));
+        }
     }
 }

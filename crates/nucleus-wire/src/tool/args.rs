@@ -21,13 +21,28 @@ impl<'a> Args<'a> {
         arguments: &'a Value,
         workspace: WorkspaceRoot<'a>,
     ) -> Result<Self, ToolArgError> {
+        Self::of_another(tool.as_str(), tool.arguments(), arguments, workspace)
+    }
+
+    /// Those of a tool that is not of this door and takes these.
+    pub(super) fn of_another(
+        tool: &'static str,
+        takes: &'static [&'static str],
+        arguments: &'a Value,
+        workspace: WorkspaceRoot<'a>,
+    ) -> Result<Self, ToolArgError> {
         let values = arguments.as_object().ok_or(ToolArgError::NotAnObject)?;
         for name in values.keys() {
-            if !tool.arguments().contains(&name.as_str()) {
-                return Err(ToolArgError::unknown_argument(tool, name));
+            if !takes.contains(&name.as_str()) {
+                return Err(ToolArgError::unknown_argument(tool, takes, name));
             }
         }
         Ok(Self { values, workspace })
+    }
+
+    /// What absolute paths are taken beneath.
+    pub(super) fn workspace(&self) -> WorkspaceRoot<'a> {
+        self.workspace
     }
 
     /// The value, if it was given and is not null.
@@ -138,6 +153,23 @@ impl<'a> Args<'a> {
             return Err(ToolArgError::Path { argument, kind: ArgPathError::Root });
         }
         Ok(beneath.to_owned())
+    }
+
+    /// An object, as large as it is when written down.
+    pub(super) fn object(
+        &self,
+        argument: &'static str,
+        max_bytes: usize,
+    ) -> Result<&'a Value, ToolArgError> {
+        let value = self.get(argument).ok_or(ToolArgError::Missing { argument })?;
+        if !value.is_object() {
+            return Err(wrong_type(argument, "an object", value));
+        }
+        let bytes = value.to_string().len();
+        if bytes > max_bytes {
+            return Err(ToolArgError::TooLong { argument, bytes, max_bytes });
+        }
+        Ok(value)
     }
 
     pub(super) fn argv(

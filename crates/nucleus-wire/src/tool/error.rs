@@ -6,8 +6,6 @@ use crate::limits::{ARGV_MAX_BYTES, PATH_MAX_BYTES};
 use crate::suggest;
 use crate::text::quoted;
 
-use super::ToolName;
-
 /// Arguments that are not what a tool takes. All of them are the agent's doing; [`ToolArgError::agent_text`] tells it
 /// what was found and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +22,9 @@ pub enum ToolArgError {
     /// An argument this tool does not take.
     Unknown {
         /// The tool.
-        tool: ToolName,
+        tool: &'static str,
+        /// What it takes.
+        takes: &'static [&'static str],
         /// The argument, quoted and shortened.
         argument: String,
         /// The one that was probably meant.
@@ -154,9 +154,13 @@ impl ToolArgError {
         Self::UnknownTool { name: quoted(name) }
     }
 
-    pub(super) fn unknown_argument(tool: ToolName, argument: &str) -> Self {
-        let suggestion = suggest::nearest(argument, tool.arguments().iter().copied());
-        Self::Unknown { tool, argument: quoted(argument), suggestion }
+    pub(super) fn unknown_argument(
+        tool: &'static str,
+        takes: &'static [&'static str],
+        argument: &str,
+    ) -> Self {
+        let suggestion = suggest::nearest(argument, takes.iter().copied());
+        Self::Unknown { tool, takes, argument: quoted(argument), suggestion }
     }
 
     /// Stable code for logs.
@@ -184,6 +188,26 @@ impl ToolArgError {
         }
     }
 
+    /// The argument that is wrong, where it is one of the tool's own.
+    #[must_use]
+    pub fn argument(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownTool { .. } | Self::NotAnObject | Self::Unknown { .. } => None,
+            Self::CommandAndArgv => Some("argv"),
+            Self::SameText => Some("new_string"),
+            Self::Missing { argument }
+            | Self::Type { argument, .. }
+            | Self::Range { argument, .. }
+            | Self::Choice { argument, .. }
+            | Self::TooLong { argument, .. }
+            | Self::TooMany { argument, .. }
+            | Self::Empty { argument }
+            | Self::Nul { argument }
+            | Self::Handle { argument, .. }
+            | Self::Path { argument, .. } => Some(argument),
+        }
+    }
+
     /// Text for the agent: what was found, what is allowed. Names no path.
     #[must_use]
     pub fn agent_text(&self) -> String {
@@ -192,12 +216,12 @@ impl ToolArgError {
                 format!("There is no tool {name} here. tools/list names the ones there are.")
             }
             Self::NotAnObject => "The arguments must be an object.".to_owned(),
-            Self::Unknown { tool, argument, suggestion } => {
+            Self::Unknown { tool, takes, argument, suggestion } => {
                 let meant = suggestion.map(|name| format!(" Did you mean `{name}`?"));
                 format!(
                     "`{tool}` takes no argument {argument}.{} It takes {}.",
                     meant.unwrap_or_default(),
-                    listed(tool.arguments())
+                    listed(takes)
                 )
             }
             Self::Missing { argument: "command" } => {

@@ -40,6 +40,7 @@ impl ToolName {
             Self::Glob => glob(),
             Self::Grep => grep(),
             Self::ApprovalsStatus => approvals_status(),
+            Self::PermissionPrompt => permission_prompt(),
         }
     }
 
@@ -250,5 +251,22 @@ fn approvals_status() -> Value {
         json!({ "id": text("Id of one request. Default: all of this task.") }),
         &[],
         &READS,
+    )
+}
+
+fn permission_prompt() -> Value {
+    ToolName::PermissionPrompt.entry(
+        "Permission prompt",
+        "For Claude Code itself (--permission-prompt-tool), not for its model: says whether a tool of its own may be used. It does nothing, and it grants nothing to tools of this server, which are judged when they are called.",
+        json!({
+            "tool_name": text("Claude Code's own name of the tool, such as `Bash`."),
+            "input": json!({
+                "type": "object",
+                "description": "The tool's arguments. An answer that allows gives them back unchanged.",
+            }),
+            "tool_use_id": text("Id of the tool use. Has no effect."),
+        }),
+        &["tool_name", "input"],
+        &Hints { idempotent: false, ..READS },
     )
 }

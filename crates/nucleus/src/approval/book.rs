@@ -40,6 +40,8 @@ pub(crate) enum Submitted {
     Granted,
     /// The human refused exactly this before.
     Refused { id: String, reason: Option<String> },
+    /// Longer than a person can be shown.
+    TooLong,
     /// Too many requests wait, or too many were asked lately.
     Full,
     /// Nobody can be asked.
@@ -194,14 +196,28 @@ impl ApprovalBook {
         pending.map(|(id, entry)| self.inner.view(id, entry)).collect()
     }
 
-    /// Every request that is remembered, in the order they were made.
+    /// One request with all of its rendering.
+    #[must_use]
+    pub fn request(&self, id: &str) -> Option<RequestView> {
+        self.expire_due();
+        let state = self.inner.lock();
+        state.entries.get(id).map(|entry| self.inner.request_view(id, entry))
+    }
+
+    /// Every request that is remembered, in the order they were made, each with the beginning of its rendering.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestView> {
         self.expire_due();
         let state = self.inner.lock();
         let mut entries: Vec<_> = state.entries.iter().collect();
         entries.sort_by_key(|(_, entry)| entry.number);
-        entries.into_iter().map(|(id, entry)| self.inner.request_view(id, entry)).collect()
+        entries
+            .into_iter()
+            .map(|(id, entry)| {
+                let RequestView { view, state, reason } = self.inner.request_view(id, entry);
+                RequestView { view: view.shortened(), state, reason }
+            })
+            .collect()
     }
 
     /// Where requests stand: the one with this id, or all that are remembered.
@@ -244,6 +260,9 @@ impl ApprovalBook {
         }
         if inner.mode == ApprovalMode::None {
             return Ok(Submitted::Nobody);
+        }
+        if !request.rendering.complete {
+            return Ok(Submitted::TooLong);
         }
         if state.is_flooded(now_ns) {
             return Ok(Submitted::Full);
@@ -357,9 +376,11 @@ impl Inner {
     fn grant_covered(
         &self,
         state: &mut State,
-        request: ApprovalRequest,
+        mut request: ApprovalRequest,
         cover: Cover,
     ) -> Result<Submitted, Unexpected> {
+        // Nobody is asked to read it.
+        request.rendering.let_go();
         let id = state.new_id()?;
         let token = self.mint(&request)?;
         let (name, by) = match &cover {

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::before::Before;
 use super::operand::Operands;
-use super::render;
+use super::render::{self, Rendering};
 use super::similar::Shape;
 use crate::caller::Principal;
 use crate::digest::Digest;
@@ -40,7 +41,7 @@ pub(crate) struct ApprovalRequest {
     pub(crate) operation: &'static str,
     pub(crate) rule: &'static str,
     pub(crate) target: String,
-    pub(crate) rendering: String,
+    pub(crate) rendering: Rendering,
     /// What a rule for similar calls looks at.
     pub(crate) shape: Shape,
 }
@@ -61,7 +62,11 @@ struct Canonical<'a> {
 }
 
 impl ApprovalRequest {
-    pub(crate) fn new(subject: &Subject<'_>, operands: &Operands) -> Result<Self, Unexpected> {
+    pub(crate) fn new(
+        subject: &Subject<'_>,
+        operands: &Operands,
+        before: &Before,
+    ) -> Result<Self, Unexpected> {
         let canonical = Canonical {
             version: VERSION,
             task: subject.task,
@@ -83,7 +88,7 @@ impl ApprovalRequest {
             operation: subject.operation,
             rule: subject.rule,
             target: subject.target.to_owned(),
-            rendering: render::rendering(subject, operands),
+            rendering: render::rendering(subject, operands, before),
             shape: Shape::of(subject.call, subject.argv, operands),
         })
     }

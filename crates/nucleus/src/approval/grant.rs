@@ -43,9 +43,9 @@ impl ApprovalKey {
         Ok(Self::from_bytes(&bytes))
     }
 
-    /// The key kept for a task that is resumed.
+    /// No process keeps these bytes: the key, and every unused grant made with it, ends with the process.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 

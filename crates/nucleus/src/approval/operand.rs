@@ -7,6 +7,7 @@ use nucleus_wire::tool::{CommandInput, ToolCall};
 use rustix::fs::OFlags;
 use serde::Serialize;
 
+use super::before::Before;
 use crate::digest::Digest;
 use crate::limits::{MAX_OPERAND_BYTES, MAX_OPERANDS};
 use crate::port::{Program, Runner, RunnerError, Workspace};
@@ -32,6 +33,8 @@ pub(crate) struct PinnedProgram {
     pub(crate) real: String,
     /// Absent when only the pod can read it.
     pub(crate) sha256: Option<String>,
+    /// A command of the agent could have written it.
+    pub(crate) agent_writable: bool,
 }
 
 /// One file.
@@ -50,6 +53,7 @@ struct Pinner<'a> {
     runner: &'a dyn Runner,
     left_bytes: u64,
     operands: Operands,
+    before: Before,
 }
 
 impl Operands {
@@ -64,11 +68,22 @@ impl Operands {
         workspace: &Workspace,
         runner: &dyn Runner,
     ) -> Result<Self, Unexpected> {
+        Self::with_before(call, argv, workspace, runner).map(|(operands, _)| operands)
+    }
+
+    /// As [`Operands::of`], with the content of the file that `call` would change.
+    pub(crate) fn with_before(
+        call: &ToolCall,
+        argv: Option<&[String]>,
+        workspace: &Workspace,
+        runner: &dyn Runner,
+    ) -> Result<(Self, Before), Unexpected> {
         let mut pinner = Pinner {
             resolver: Resolver::new(workspace),
             runner,
             left_bytes: MAX_OPERAND_BYTES,
             operands: Self::default(),
+            before: Before::default(),
         };
         match call {
             ToolCall::Write(write) => pinner.pin_file(write.path.as_str(), true)?,
@@ -86,8 +101,10 @@ impl Operands {
             | ToolCall::JobOutput(_)
             | ToolCall::JobStop(_)
             | ToolCall::ApprovalsStatus(_) => {}
+            // The client's own tool acts on files where the client runs, which are none of these.
+            ToolCall::PermissionPrompt(_) => {}
         }
-        Ok(pinner.operands)
+        Ok((pinner.operands, pinner.before))
     }
 }
 
@@ -96,8 +113,9 @@ impl Pinner<'_> {
         let Some(name) = argv.first() else { return Ok(()) };
         let program = self.runner.resolve(name, in_pod(cwd)).map_err(not_found("program"))?;
         let (path, real) = (program.path.clone(), program.real.clone());
+        let agent_writable = program.agent_writable;
         let sha256 = self.pin_program_file(program)?;
-        self.operands.program = Some(PinnedProgram { path, real, sha256 });
+        self.operands.program = Some(PinnedProgram { path, real, sha256, agent_writable });
         Ok(())
     }
 
@@ -148,14 +166,18 @@ impl Pinner<'_> {
         self.insert(found.real, Pinned::File { sha256, bytes })
     }
 
-    fn pin_file(&mut self, path: &str, absent_counts: bool) -> Result<(), Unexpected> {
+    /// `subject` is the file a call names as what it acts on: it counts when it is absent, and its content is kept.
+    fn pin_file(&mut self, path: &str, subject: bool) -> Result<(), Unexpected> {
         let path = if path == "." { "" } else { path };
         let Ok(located) = self.resolver.locate(path) else {
             // Outside, or no path at all: the act room will refuse it if it is used as one.
             return Ok(());
         };
         match located.kind {
-            Kind::Missing if absent_counts => self.insert(located.real, Pinned::Absent),
+            Kind::Missing if subject => {
+                self.before = Before::Absent;
+                self.insert(located.real, Pinned::Absent)
+            }
             Kind::File => {
                 // Hashing asks no policy: nothing but a digest leaves, to the human and the log.
                 let resolver = &self.resolver;
@@ -168,7 +190,8 @@ impl Pinner<'_> {
                 if !located.is(&stat) {
                     return Err(unpinned("operand", changed()));
                 }
-                let (sha256, bytes) = self.hash(file.into())?;
+                let (sha256, bytes) =
+                    if subject { self.keep(file.into())? } else { self.hash(file.into())? };
                 self.insert(located.real, Pinned::File { sha256, bytes })
             }
             _ => Ok(()),
@@ -187,6 +210,14 @@ impl Pinner<'_> {
         let (digest, bytes) = Digest::of_reader(file, self.left_bytes)
             .map_err(|source| unpinned("operand", source))?;
         self.left_bytes = self.left_bytes.saturating_sub(bytes);
+        Ok((digest.hex(), bytes))
+    }
+
+    fn keep(&mut self, file: std::fs::File) -> Result<(String, u64), Unexpected> {
+        let (before, digest, bytes) =
+            Before::read(file, self.left_bytes).map_err(|source| unpinned("operand", source))?;
+        self.left_bytes = self.left_bytes.saturating_sub(bytes);
+        self.before = before;
         Ok((digest.hex(), bytes))
     }
 }

@@ -15,12 +15,57 @@ use super::operand::Operands;
 use crate::digest::Digest;
 use crate::limits::MAX_TARGET_CHARS;
 
-/// Programs that run what an argument says: a wildcard behind one would cover anything.
-const INTERPRETERS: [&str; 26] = [
-    "awk", "bash", "busybox", "bun", "csh", "dash", "deno", "doas", "env", "find", "fish", "gawk",
-    "ksh", "lua", "make", "nice", "node", "nohup", "perl", "php", "ruby", "sh", "sudo", "timeout",
-    "xargs", "zsh",
+/// Programs no argument of which makes them run another program or load code: a
+/// wildcard behind one covers what that one program does. Behind any other it may cover anything, and which programs
+/// those are nobody can list: launchers, shells, interpreters, build tools, `git`, `ssh`, `tar`, `find`, `sed`, `sort`
+/// (`--compress-program`), and whatever an agent wrote.
+const INERT: [&str; 43] = [
+    "basename",
+    "cat",
+    "chgrp",
+    "chmod",
+    "chown",
+    "cksum",
+    "cmp",
+    "comm",
+    "cp",
+    "cut",
+    "date",
+    "df",
+    "dirname",
+    "du",
+    "echo",
+    "expand",
+    "false",
+    "fold",
+    "head",
+    "link",
+    "ln",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mv",
+    "nl",
+    "paste",
+    "printf",
+    "pwd",
+    "readlink",
+    "realpath",
+    "rm",
+    "rmdir",
+    "sha256sum",
+    "stat",
+    "tac",
+    "tail",
+    "touch",
+    "tr",
+    "true",
+    "uniq",
+    "unlink",
+    "wc",
 ];
+/// Files that are many programs and choose one by the name they are called by.
+const MULTI_CALL: [&str; 3] = ["busybox", "coreutils", "toybox"];
 
 /// What of a call a rule looks at.
 #[derive(Debug, Clone)]
@@ -109,18 +154,20 @@ impl Rule {
             return Err(RuleError(format!("a rule lives 1 to {RULE_SECONDS_MAX} seconds")));
         }
         let (matcher, what) = match &origin.shape.command {
-            Some(command) => command_matcher(command, similar)?,
+            Some(command) => command_matcher(command, &origin.shape.operands, similar)?,
             None => path_matcher(&origin.shape, similar)?,
         };
         let tool = origin.shape.tool.as_str();
         let covers =
             escape_short(&format!("{} by {tool}: {what}", origin.operation), MAX_TARGET_CHARS);
+        let mut remembered = origin.clone();
+        remembered.rendering.let_go();
         let rule = Self {
             id,
             covers,
             left: count,
             expires_ns: now_ns.saturating_add(seconds.saturating_mul(1_000_000_000)),
-            origin: origin.clone(),
+            origin: remembered,
             matcher,
         };
         if rule.covers(origin, now_ns) {
@@ -171,6 +218,7 @@ impl Rule {
 
 fn command_matcher(
     command: &CommandShape,
+    operands: &Operands,
     similar: &Similar,
 ) -> Result<(Matcher, String), RuleError> {
     if similar.path_prefix.is_some() {
@@ -184,9 +232,10 @@ fn command_matcher(
     let pattern = CommandPattern::parse(written)
         .map_err(|error| RuleError(format!("the argument pattern {written:?}: {error}")))?;
     let open = pattern.args.iter().any(|arg| !matches!(arg, ArgPattern::Exact(_)));
-    if open && is_interpreter(&pattern.program) {
+    if open && !is_inert(&pattern.program, operands) {
         return Err(RuleError(format!(
-            "`{}` runs what its arguments say, so a wildcard behind it would cover anything; write the words out",
+            "`{}` is not known as a program that runs nothing its arguments say, so a wildcard behind it might cover \
+             anything; write the words out",
             pattern.program
         )));
     }
@@ -228,9 +277,17 @@ fn fits_args(patterns: &[ArgPattern], argv: &[String]) -> bool {
         })
 }
 
-fn is_interpreter(program: &str) -> bool {
-    let name = program.rsplit('/').next().unwrap_or(program);
-    INTERPRETERS.contains(&name) || name.starts_with("python")
+/// Whether a wildcard behind this program covers only what the program itself does. It is the file that would run that
+/// counts, beside the name it is called by; a command behind a launcher is the launcher's.
+fn is_inert(written: &str, operands: &Operands) -> bool {
+    let Some(program) = operands.program.as_ref().filter(|program| !program.agent_writable) else {
+        return false;
+    };
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let (called, real) = (name(written), name(&program.real));
+    INERT.contains(&called.as_str())
+        && called == name(&program.path)
+        && (INERT.contains(&real.as_str()) || MULTI_CALL.contains(&real.as_str()))
 }
 
 fn is_beneath(prefix: &RelPath, path: &RelPath) -> bool {

@@ -55,6 +55,11 @@ pub enum AnswerError {
     /// Too old, or from the future.
     #[error("the answer's time is more than {MAX_ANSWER_SKEW_S} seconds from now")]
     Time,
+    /// What was sent to the webhook was not all of it.
+    #[error(
+        "the request is too long for a message; read all of it and approve it with `nucleus approvals`"
+    )]
+    NotShown,
     /// The request it names was made anew since, or its arguments were changed.
     #[error("the answer is for another request than the one that waits")]
     OtherRequest,

@@ -9,6 +9,7 @@ use super::capture::{Capture, Part};
 use super::drain::{Stream, drain};
 use super::spool::{Spooler, Transcript};
 use super::{JobEnd, JobId};
+use crate::ending::CommandEnding;
 use crate::port::{Exit, Running};
 use crate::tools::error::ToolError;
 use crate::tools::limits::{DRAIN_GRACE, KILL_GRACE};
@@ -16,23 +17,6 @@ use crate::tools::text::torn;
 
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 const STACK_BYTES: usize = 128 * 1024;
-
-/// Why a job is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// It ended by itself.
-    Exited(Exit),
-    /// Its time was over.
-    TimedOut,
-    /// `job_stop`.
-    Stopped,
-    /// The client took the call back.
-    Cancelled,
-    /// The task ended.
-    TaskOver,
-    /// The driver lost it or could not kill it.
-    Lost,
-}
 
 /// A command, its output so far and its end.
 pub(crate) struct Job {
@@ -57,8 +41,8 @@ struct State {
     drained: bool,
     abandoned: bool,
     /// Why it is being killed, when it is.
-    killing: Option<Ending>,
-    end: Option<(Ending, JobEnd)>,
+    killing: Option<CommandEnding>,
+    end: Option<JobEnd>,
     /// The thread that tells whoever waited for the end.
     telling: Option<ThreadId>,
     /// It has done so.
@@ -70,9 +54,13 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Glance {
     /// How it ended; `None` while it runs.
-    pub(crate) ending: Option<Ending>,
-    /// Status, time and bytes; while it runs, so far.
-    pub(crate) end: JobEnd,
+    pub(crate) ending: Option<CommandEnding>,
+    /// Its status, once it has one.
+    pub(crate) exit: Option<Exit>,
+    /// Time since its start, until its end.
+    pub(crate) duration: Duration,
+    /// Bytes it put out, both streams together.
+    pub(crate) bytes: u64,
 }
 
 impl fmt::Debug for Job {
@@ -149,7 +137,7 @@ impl Job {
     }
 
     /// Kills the process tree, unless it has ended or is being killed already.
-    pub(crate) fn stop(&self, why: Ending) {
+    pub(crate) fn stop(&self, why: CommandEnding) {
         let running = {
             let mut state = self.lock();
             if state.end.is_some() {
@@ -166,7 +154,7 @@ impl Job {
     /// Calls `then` at the end, at once if that has come.
     pub(crate) fn on_end(&self, then: Box<dyn FnOnce(JobEnd) + Send>) {
         let mut state = self.lock();
-        let Some((_, end)) = state.end else {
+        let Some(end) = state.end else {
             state.waiting.push(then);
             return;
         };
@@ -234,10 +222,14 @@ impl Job {
     pub(crate) fn glance(&self) -> Glance {
         let state = self.lock();
         match state.end {
-            Some((ending, end)) => Glance { ending: Some(ending), end },
+            Some(JobEnd { ending, exit, duration, bytes }) => {
+                Glance { ending: Some(ending), exit, duration, bytes }
+            }
             None => Glance {
                 ending: None,
-                end: JobEnd { exit: None, duration: self.started.elapsed(), bytes: state.bytes() },
+                exit: None,
+                duration: self.started.elapsed(),
+                bytes: state.bytes(),
             },
         }
     }
@@ -269,7 +261,7 @@ impl Job {
         let exit = loop {
             let left = deadline.map_or(WAIT_MAX, |at| at.saturating_duration_since(Instant::now()));
             if left.is_zero() && killed_at.is_none() {
-                self.lock().killing.get_or_insert(Ending::TimedOut);
+                self.lock().killing.get_or_insert(CommandEnding::TimedOut);
             }
             if killed_at.is_none() && self.lock().killing.is_some() {
                 running.kill();
@@ -280,14 +272,14 @@ impl Job {
                 None => left.min(WAIT_MAX),
             };
             match running.wait(patience) {
-                Ok(Some(exit)) => break Some(exit),
+                Ok(Some(exit)) => break Ok(exit),
                 Ok(None) if killed_at.is_some_and(|at: Instant| at.elapsed() >= KILL_GRACE) => {
-                    break None;
+                    break Err(CommandEnding::Lost);
                 }
                 Ok(None) => {}
-                Err(_) => {
+                Err(error) => {
                     running.kill();
-                    break None;
+                    break Err(CommandEnding::of_error(&error));
                 }
             }
         };
@@ -296,17 +288,17 @@ impl Job {
         self.end(exit, duration);
     }
 
-    fn end(&self, exit: Option<Exit>, duration: Duration) {
+    fn end(&self, exit: Result<Exit, CommandEnding>, duration: Duration) {
         let (waiting, end, running) = {
             let mut state = self.lock();
             state.abandoned = true;
             let ending = match (state.killing, exit) {
-                (_, None) => Ending::Lost,
-                (Some(why), Some(_)) => why,
-                (None, Some(exit)) => Ending::Exited(exit),
+                (_, Err(fault)) => fault,
+                (Some(why), Ok(_)) => why,
+                (None, Ok(exit)) => CommandEnding::Exited(exit),
             };
-            let end = JobEnd { exit, duration, bytes: state.bytes() };
-            state.end = Some((ending, end));
+            let end = JobEnd { ending, exit: exit.ok(), duration, bytes: state.bytes() };
+            state.end = Some(end);
             state.telling = Some(thread::current().id());
             (std::mem::take(&mut state.waiting), end, state.running.take())
         };

@@ -5,7 +5,8 @@ use std::time::Duration;
 use nucleus_wire::display::escape_short;
 
 use super::capture::Part;
-use super::job::{Ending, Glance, Job};
+use super::job::{Glance, Job};
+use crate::ending::CommandEnding;
 use crate::port::Exit;
 use crate::tools::text::{lossy, plural, size};
 
@@ -17,7 +18,7 @@ pub(crate) fn progress(job: &Job, max_chars: usize) -> String {
     let newest = job.newest(LAST_LINE_BYTES);
     let (text, _) = lossy(&newest);
     let last = text.split(['\n', '\r']).rev().map(str::trim).find(|line| !line.is_empty());
-    let elapsed = seconds(job.glance().end.duration);
+    let elapsed = seconds(job.glance().duration);
     match last {
         Some(line) => format!("running for {elapsed}: {}", escape_short(line, max_chars)),
         None => format!("running for {elapsed}, no output yet"),
@@ -67,7 +68,7 @@ pub(crate) fn list(jobs: &[std::sync::Arc<Job>]) -> String {
     }
     let line = |job: &std::sync::Arc<Job>| {
         let glance = job.glance();
-        let bytes = size(glance.end.bytes);
+        let bytes = size(glance.bytes);
         format!("{}: {}, {bytes} of output: {}\n", job.id(), sentence(&glance), job.label())
     };
     jobs.iter().map(line).collect()
@@ -75,34 +76,36 @@ pub(crate) fn list(jobs: &[std::sync::Arc<Job>]) -> String {
 
 /// A few words for the feed.
 pub(crate) fn short(glance: &Glance) -> String {
-    match glance.ending {
-        None => "running".to_owned(),
-        Some(Ending::Exited(exit)) => exit.to_string(),
-        Some(Ending::TimedOut) => "timed out".to_owned(),
-        Some(Ending::Stopped) => "stopped".to_owned(),
-        Some(Ending::Cancelled) => "cancelled".to_owned(),
-        Some(Ending::TaskOver) => "ended with the task".to_owned(),
-        Some(Ending::Lost) => "lost".to_owned(),
-    }
+    glance.ending.map_or_else(|| "running".to_owned(), |ending| ending.to_string())
 }
 
 fn sentence(glance: &Glance) -> String {
-    let time = seconds(glance.end.duration);
+    let time = seconds(glance.duration);
     match glance.ending {
         None => format!("running for {time}"),
-        Some(Ending::Exited(Exit::Code(code))) => format!("exit {code} after {time}"),
-        Some(Ending::Exited(Exit::Signal(signal))) => {
+        Some(CommandEnding::Exited(Exit::Code(code))) => format!("exit {code} after {time}"),
+        Some(CommandEnding::Exited(Exit::Signal(signal))) => {
             format!("killed by signal {signal}{} after {time}", name(signal))
         }
-        Some(Ending::TimedOut) => {
+        Some(CommandEnding::NoProgram) => {
+            "there is no such program in the sandbox: nothing was run".to_owned()
+        }
+        Some(CommandEnding::NotExecutable) => {
+            "the program is there and cannot be executed: nothing was run".to_owned()
+        }
+        Some(CommandEnding::TimedOut) => {
             format!("timed out after {time}; it and everything it started was killed")
         }
-        Some(Ending::Stopped) => format!("stopped after {time}; everything it started was killed"),
-        Some(Ending::Cancelled) => {
+        Some(CommandEnding::Stopped) => {
+            format!("stopped after {time}; everything it started was killed")
+        }
+        Some(CommandEnding::Cancelled) => {
             format!("cancelled after {time}; everything it started was killed")
         }
-        Some(Ending::TaskOver) => format!("the task ended after {time}; it was killed"),
-        Some(Ending::Lost) => format!("lost after {time}: the sandbox does not know how it ended"),
+        Some(CommandEnding::TaskEnded) => format!("the task ended after {time}; it was killed"),
+        Some(CommandEnding::Lost) => {
+            format!("lost after {time}: the sandbox does not know how it ended")
+        }
     }
 }
 

@@ -93,8 +93,8 @@ fn output_exit_and_time_are_reported() {
     let (job, _) = start(&jobs, "echo out; echo err >&2; exit 3", LONG);
     assert!(follow(&jobs, &job));
     let glance = job.glance();
-    assert_eq!(glance.ending, Some(Ending::Exited(Exit::Code(3))));
-    assert_eq!(glance.end.bytes, 8);
+    assert_eq!(glance.ending, Some(CommandEnding::Exited(Exit::Code(3))));
+    assert_eq!(glance.bytes, 8);
     let (text, dropped) = report::ended(&job, &glance);
     assert!(text.starts_with("out\n[stderr]\nerr\n[exit 3 after 0."), "{text}");
     assert!(!dropped);
@@ -123,7 +123,7 @@ fn a_flood_of_output_keeps_head_and_tail() {
     let (job, _) = start(&jobs, script, LONG);
     assert!(follow(&jobs, &job));
     let glance = job.glance();
-    assert_eq!(glance.end.bytes, 1_050_000_000 + 12);
+    assert_eq!(glance.bytes, 1_050_000_000 + 12);
     let (text, dropped) = report::ended(&job, &glance);
     assert!(dropped && text.starts_with("first\n") && text.contains("\nlast\n[stderr]\n"));
     assert!(text.contains(&format!("[{} bytes dropped here]", 1_000_000_012_u64 - 256 * 1024)));
@@ -140,7 +140,7 @@ fn a_timeout_kills_the_whole_tree() {
     let begun = Instant::now();
     assert!(follow(&jobs, &job));
     assert!(begun.elapsed() < Duration::from_secs(5));
-    assert_eq!(job.glance().ending, Some(Ending::TimedOut));
+    assert_eq!(job.glance().ending, Some(CommandEnding::TimedOut));
     assert!(report::ended(&job, &job.glance()).0.contains("timed out after 0.2"));
     assert!(gone(group));
 }
@@ -161,7 +161,7 @@ fn cancelling_the_call_kills_the_tree() {
     });
     assert!(jobs.follow(&job, LONG, &cancel, &NoProgress));
     canceller.join().unwrap();
-    assert_eq!(job.glance().ending, Some(Ending::Cancelled));
+    assert_eq!(job.glance().ending, Some(CommandEnding::Cancelled));
     assert!(gone(group));
 }
 
@@ -181,12 +181,12 @@ fn a_job_goes_on_in_the_background_and_is_read_in_parts() {
         report::part(&found, &found.part(Some(4), 99), &found.glance())
             .starts_with("two\n[job-1: running for ")
     );
-    found.stop(Ending::Stopped);
+    found.stop(CommandEnding::Stopped);
     found.wait_end();
-    assert_eq!(found.glance().ending, Some(Ending::Stopped));
+    assert_eq!(found.glance().ending, Some(CommandEnding::Stopped));
     assert!(gone(group));
-    found.stop(Ending::TaskOver);
-    assert_eq!(found.glance().ending, Some(Ending::Stopped), "the first reason stays");
+    found.stop(CommandEnding::TaskEnded);
+    assert_eq!(found.glance().ending, Some(CommandEnding::Stopped), "the first reason stays");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn every_end_is_told_exactly_once_before_the_wait_returns() {
     let end = receiver.try_recv().unwrap();
     assert_eq!(end.exit, Some(Exit::Signal(9)));
     assert!(gone(group));
-    assert_eq!(slow.glance().ending, Some(Ending::TaskOver));
+    assert_eq!(slow.glance().ending, Some(CommandEnding::TaskEnded));
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn the_number_of_jobs_is_bounded_and_old_ends_are_forgotten() {
     let (second, _) = start(&jobs, "sleep 600", LONG);
     assert_eq!(jobs.reserve().err().unwrap().code(), "job.limit");
     assert_eq!(jobs.lock().running(), 2);
-    second.stop(Ending::Stopped);
+    second.stop(CommandEnding::Stopped);
     second.wait_end();
     for _ in 0..4 {
         start(&jobs, "true", LONG).0.wait_end();

@@ -1,12 +1,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lattice_guard::{Action, Envelope, Level, Operation, Permit, RelPath, Risk};
 use nucleus_sys::weaken::{self, Weak};
 use nucleus_wire::tool::{ApprovalsStatus, ToolCall};
 
+use super::prompt;
 use super::record::Recorded;
-use super::reserve::run_timeout_ms;
 use crate::approval::{ApprovalBook, SettledAs};
 use crate::cancel::Cancel;
 use crate::effect::{EffectContext, EffectReport, PathGuard, Warrant};
@@ -36,8 +36,14 @@ impl Recorded {
         if cancel.is_cancelled() {
             return Acted { call, open, outcome: Err(ToolError::Cancelled) };
         }
-        if let ToolCall::ApprovalsStatus(status) = &call {
-            let report = approvals_status(executor.sandbox().approvals(), status);
+        let answer = match &call {
+            ToolCall::ApprovalsStatus(status) => {
+                Some(approvals_status(executor.sandbox().approvals(), status))
+            }
+            ToolCall::PermissionPrompt(asks) => Some(prompt::allowed(asks)),
+            _ => None,
+        };
+        if let Some(report) = answer {
             return Acted { call, open, outcome: Ok(report) };
         }
         let inner = &*executor.sandbox().inner;
@@ -49,7 +55,7 @@ impl Recorded {
             paths: &guard,
             cancel,
             progress,
-            deadline: Instant::now() + time_limit(&call),
+            deadline: Instant::now() + FILE_CALL_TIMEOUT,
         };
         let warrant = Warrant { call: call.clone() };
         // A build that unwinds turns a panic into a refusal; one that aborts ends the task with it.
@@ -64,15 +70,6 @@ impl Recorded {
     pub(crate) fn refuse(self, refusal: Refusal) -> Acted {
         let Self { call, open, .. } = self;
         Acted { call, open, outcome: Err(ToolError::Refused(refusal)) }
-    }
-}
-
-/// Hard end of a call.
-fn time_limit(call: &ToolCall) -> Duration {
-    match call {
-        ToolCall::Run(run) => Duration::from_millis(run_timeout_ms(run.timeout_ms)),
-        ToolCall::JobOutput(output) => Duration::from_millis(output.wait_ms) + FILE_CALL_TIMEOUT,
-        _ => FILE_CALL_TIMEOUT,
     }
 }
 

@@ -3,10 +3,12 @@ use lattice_guard::{BudgetView, Decision, Label, MicroUsd, Obligation, Permit, T
 use super::deny::Denied;
 use super::identify::{Identified, Subject};
 use super::park::Parked;
+use super::prompt;
 use crate::approval::{Operands, Presented};
 use crate::digest::Digest;
 use crate::executor::Executor;
 use crate::refusal::Refusal;
+use nucleus_wire::tool::{ToolCall, ToolName};
 
 /// What the decision was.
 #[derive(Debug)]
@@ -50,11 +52,22 @@ impl Identified {
     /// Judges the call by permissions, history, time and budget. Has no effect.
     pub fn decide(self, executor: &Executor) -> Ruling {
         let sandbox = executor.sandbox();
-        let Subject::Request(request) = &self.subject else {
-            if !executor.tools().contains(&self.call.name()) {
-                return Ruling::Deny(self.not_listed());
+        // What the policy judges by itself needs no list; what is only asked about, or of the task's own, does.
+        let by_itself = matches!(self.subject, Subject::Request(_))
+            && self.call.name() != ToolName::PermissionPrompt;
+        if !by_itself && !executor.tools().contains(&self.call.name()) {
+            return Ruling::Deny(self.not_listed());
+        }
+        let request = match (&self.subject, &self.call) {
+            (Subject::Request(request), _) => request,
+            (Subject::Foreign, ToolCall::PermissionPrompt(prompt)) => {
+                let refusal = prompt::foreign(prompt, executor);
+                return Ruling::Deny(Denied::new(self.number, self.record, refusal));
             }
-            return Ruling::Allow(Permitted { identified: self, clearance: Clearance::OwnTask });
+            (Subject::OwnTask | Subject::Foreign, _) => {
+                let clearance = Clearance::OwnTask;
+                return Ruling::Allow(Permitted { identified: self, clearance });
+            }
         };
         let label = sandbox.label();
         let now_ms = sandbox.inner.now_ms();

@@ -2,6 +2,7 @@ use nucleus_log::{Durability, Phase};
 use nucleus_wire::control::{FeedEvent, FeedStatus};
 
 use crate::executor::Executor;
+use crate::flood::HeldBack;
 use crate::recorder::CallRecord;
 use crate::refusal::{Refusal, Unexpected, fail_closed};
 use crate::result::{Ending, ToolResult};
@@ -89,18 +90,16 @@ impl Denied {
         };
         sandbox.inner.session.count(verdict);
         let inner = &*sandbox.inner;
-        let suppressed = if coalesced {
-            match inner.flood.admit(inner.clock.monotonic_ns()) {
-                Some(suppressed) => suppressed,
+        let held_back = if coalesced {
+            match inner.flood.admit(inner.clock.monotonic_ns(), verdict) {
+                Some(held_back) => held_back,
                 None => return ToolResult { text, image: None, structured: None, ending },
             }
         } else {
-            0
+            HeldBack::default()
         };
         let mut event = record.event(sandbox.recorder(), Phase::Decision);
-        if suppressed > 0 {
-            event.detail.insert("suppressed".to_owned(), suppressed.into());
-        }
+        held_back.tell(&mut event);
         let (decision, result) = match verdict {
             Verdict::Waiting => ("needs_approval", "pending"),
             Verdict::Failed => ("none", "error"),

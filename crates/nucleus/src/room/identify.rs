@@ -4,11 +4,12 @@ use std::io::Read;
 use lattice_guard::{Action, Operation, RelPath, Request, ResolvedProgram, split_command};
 use nucleus_sys::weaken::{self, Weak};
 use nucleus_wire::display::escape_short;
-use nucleus_wire::tool::{CommandInput, ToolCall, ToolName};
+use nucleus_wire::tool::{Asked, CommandInput, ToolCall, ToolName};
 use rustix::fs::OFlags;
 
 use super::deny::Denied;
 use super::parse::Parsed;
+use super::prompt::{self, OwnTools};
 use crate::approval::in_pod;
 use crate::caller::{Caller, Channel};
 use crate::digest::Digest;
@@ -41,6 +42,8 @@ pub(super) enum Subject {
     Request(Box<Request>),
     /// Something about the task itself: output of a command that was permitted, ending one, the state of an approval.
     OwnTask,
+    /// A tool of the client's own that stands for nothing there is a rule for.
+    Foreign,
 }
 
 impl Parsed {
@@ -70,7 +73,7 @@ impl Parsed {
             );
             return Err(Denied::unidentified(number, record, refusal));
         }
-        match subject(&self.call, &argv, sandbox) {
+        match subject(&self.call, &argv, executor) {
             Ok(subject) => Ok(Identified { number, call: self.call, argv, subject, record }),
             Err(error) => Err(Denied::unresolved(number, record, &error)),
         }
@@ -84,11 +87,16 @@ fn argv(call: &ToolCall) -> Vec<String> {
             CommandInput::Argv(argv) => argv.clone(),
             CommandInput::Text(text) => split_command(text).into_argv(),
         },
+        ToolCall::PermissionPrompt(asks) => match &asks.asked {
+            Asked::Run(text) => split_command(text).into_argv(),
+            _ => Vec::new(),
+        },
         _ => Vec::new(),
     }
 }
 
-fn subject(call: &ToolCall, argv: &[String], sandbox: &Sandbox) -> Result<Subject, ToolError> {
+fn subject(call: &ToolCall, argv: &[String], executor: &Executor) -> Result<Subject, ToolError> {
+    let sandbox = executor.sandbox();
     let inner = &*sandbox.inner;
     let resolver = Resolver::new(&inner.workspace);
     let real = |path: &RelPath| {
@@ -109,19 +117,27 @@ fn subject(call: &ToolCall, argv: &[String], sandbox: &Sandbox) -> Result<Subjec
         ToolCall::Run(run) => {
             Action::Run { argv: argv.to_vec(), program: program(argv, &run.cwd, sandbox) }
         }
+        ToolCall::PermissionPrompt(asks) => match prompt::action(&asks.asked, argv, executor, real)
+        {
+            Ok(action) => action?,
+            Err(no_action) => return Ok(no_action),
+        },
         ToolCall::JobOutput(_) | ToolCall::JobStop(_) | ToolCall::ApprovalsStatus(_) => {
             return Ok(Subject::OwnTask);
         }
     };
-    let request = Request::new(action, inner.pod);
-    let git = [Operation::GitCommit, Operation::GitPush];
-    let branch = match call {
-        ToolCall::Run(run) if git.iter().any(|git| request.operations().contains(git)) => {
-            current_branch(&resolver, &run.cwd)
+    let root = RelPath::root();
+    let (pod, cwd) = match call {
+        ToolCall::PermissionPrompt(_) => {
+            (executor.own_tools().map_or(inner.pod, OwnTools::context), &root)
         }
-        _ => None,
+        ToolCall::Run(run) => (inner.pod, &run.cwd),
+        _ => (inner.pod, &root),
     };
-    let request = match branch {
+    let request = Request::new(action, pod);
+    let git = [Operation::GitCommit, Operation::GitPush];
+    let names_git = git.iter().any(|git| request.operations().contains(git));
+    let request = match names_git.then(|| current_branch(&resolver, cwd)).flatten() {
         Some(branch) => request.on_branch(&branch),
         None => request,
     };
@@ -164,7 +180,7 @@ fn read_small(resolver: &Resolver<'_>, path: &str) -> Option<String> {
 }
 
 /// The file behind `argv[0]`; what cannot be found is judged by its name and fails when it is started.
-fn program(argv: &[String], cwd: &RelPath, sandbox: &Sandbox) -> ResolvedProgram {
+pub(super) fn program(argv: &[String], cwd: &RelPath, sandbox: &Sandbox) -> ResolvedProgram {
     let name = argv.first().map_or("", String::as_str);
     match sandbox.inner.runner.resolve(name, in_pod(cwd.as_str())) {
         Ok(found) => ResolvedProgram::new(&found.path, &found.real, found.agent_writable),
@@ -183,6 +199,7 @@ fn target(call: &ToolCall) -> String {
         ToolCall::JobOutput(job) => job.job.clone().unwrap_or_default(),
         ToolCall::JobStop(job) => job.job.clone(),
         ToolCall::ApprovalsStatus(status) => status.id.clone().unwrap_or_default(),
+        ToolCall::PermissionPrompt(asks) => prompt::target(asks),
         ToolCall::Run(run) => match &run.command {
             CommandInput::Text(text) => text.clone(),
             CommandInput::Argv(argv) => argv.join(" "),
@@ -196,10 +213,15 @@ fn args_digest(call: &ToolCall) -> Digest {
     Digest::of(&serde_json::to_vec(call).unwrap_or_default())
 }
 
-/// True for calls that change something or leave the host: their intent is durable before the effect.
+/// True for calls that change something or leave the host, or say that the client may: their intent is durable before
+/// the effect.
 pub(super) fn changes_something(tool: ToolName) -> bool {
     match tool {
-        ToolName::Write | ToolName::Edit | ToolName::Run | ToolName::JobStop => true,
+        ToolName::Write
+        | ToolName::Edit
+        | ToolName::Run
+        | ToolName::JobStop
+        | ToolName::PermissionPrompt => true,
         ToolName::Read
         | ToolName::Glob
         | ToolName::Grep

@@ -8,6 +8,7 @@ use crate::approval;
 use crate::approval::{ApprovalRequest, Operands, SettledAs, Submitted};
 use crate::cancel::Cancel;
 use crate::executor::Executor;
+use crate::limits::MAX_RENDERED_BYTES;
 use crate::refusal::{Refusal, Unexpected};
 
 /// Times a granted call is judged again when the obligation changes while it waits. The label has two bits that only
@@ -66,6 +67,7 @@ impl Parked {
                 Ok(Submitted::Refused { id, reason }) => {
                     return Asked::NotGranted(self.refused(&id, reason.as_deref()));
                 }
+                Ok(Submitted::TooLong) => return Asked::NotGranted(self.too_long()),
                 Ok(Submitted::Full) => return Asked::NotGranted(self.full()),
                 Err(error) => return Asked::NotGranted(self.failed(&error)),
             };
@@ -95,8 +97,8 @@ impl Parked {
         let inner = &*executor.sandbox().inner;
         let identified = &self.identified;
         let argv = (!identified.argv.is_empty()).then_some(identified.argv.as_slice());
-        let operands =
-            Operands::of(&identified.call, argv, &inner.workspace, inner.runner.as_ref())?;
+        let (operands, before) =
+            Operands::with_before(&identified.call, argv, &inner.workspace, inner.runner.as_ref())?;
         let because = self.obligation.operator_text();
         let subject = approval::Subject {
             task: &inner.task,
@@ -109,7 +111,7 @@ impl Parked {
             rule: self.obligation.code(),
             because: &because,
         };
-        ApprovalRequest::new(&subject, &operands)
+        ApprovalRequest::new(&subject, &operands, &before)
     }
 
     /// Decides again, with the grant. The lattice's own grant is made here and nowhere else, from one whose MAC, task,
@@ -211,6 +213,15 @@ impl Parked {
 
     fn withdrawn(self) -> Denied {
         self.deny("deny.approval.withdrawn", "Refused: the call was taken back.".to_owned())
+    }
+
+    fn too_long(self) -> Denied {
+        let text = format!(
+            "Refused: this needs a person's approval, and what it would do is too long for one to read (over {} KiB as \
+             it is shown). Make several smaller calls of it.",
+            MAX_RENDERED_BYTES / 1024
+        );
+        self.deny("deny.approval.too_long", text)
     }
 
     fn full(self) -> Denied {

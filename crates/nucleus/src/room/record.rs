@@ -1,4 +1,4 @@
-use lattice_guard::Permit;
+use lattice_guard::{Operation, Permit};
 use nucleus_log::{Durability, Phase};
 
 use super::decide::{Clearance, GrantUse};
@@ -9,7 +9,7 @@ use crate::approval::{Consumed, Operands};
 use crate::executor::Executor;
 use crate::open::Open;
 use crate::refusal::Refusal;
-use nucleus_wire::tool::ToolCall;
+use nucleus_wire::tool::{ToolCall, ToolName};
 
 /// A call whose intent is in the log. Its effect may start, once; whatever happens, it will be settled.
 #[derive(Debug)]
@@ -82,6 +82,13 @@ impl Reserved {
             if changes_something(call.name()) { Durability::Durable } else { Durability::Written };
         if let Err(error) = sandbox.recorder().append(&event, durability) {
             return Err(NotRecorded::Denied(Denied::failed(number, record, &error)));
+        }
+        let commits =
+            |permit: &Permit| permit.request().operations().contains(&Operation::GitCommit);
+        // A yes to a tool of the client's own is none to what a command writes in the workspace.
+        let here = call.name() != ToolName::PermissionPrompt;
+        if here && grant.is_some() && permit.as_deref().is_some_and(commits) {
+            sandbox.inner.session.approved().add_commit();
         }
         let open = Open::new(sandbox, reservation, record, number, grant.is_some());
         let pinned = grant.map(|(_, operands)| Pinned { argv, operands });

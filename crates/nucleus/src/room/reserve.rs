@@ -49,9 +49,10 @@ fn worst_case(costs: &CostModel, call: &ToolCall) -> Amount {
         ToolCall::Glob(_) => costs.search(GLOB_PATHS_MAX as u64),
         ToolCall::Run(run) => costs.command(run_timeout_ms(run.timeout_ms)),
         // Paid by the call that began the command, or free.
-        ToolCall::JobOutput(_) | ToolCall::JobStop(_) | ToolCall::ApprovalsStatus(_) => {
-            Some(MicroUsd::new(0))
-        }
+        ToolCall::JobOutput(_)
+        | ToolCall::JobStop(_)
+        | ToolCall::ApprovalsStatus(_)
+        | ToolCall::PermissionPrompt(_) => Some(MicroUsd::new(0)),
     };
     Amount::micro_usd(cost.map_or(u64::MAX, MicroUsd::micros))
 }
@@ -62,7 +63,7 @@ pub(super) fn read_bytes_max(read: &Read) -> u64 {
 }
 
 /// How long a command may run.
-pub(super) fn run_timeout_ms(asked: Option<u64>) -> u64 {
+fn run_timeout_ms(asked: Option<u64>) -> u64 {
     asked.unwrap_or(RUN_TIMEOUT_DEFAULT_S * 1_000)
 }
 

@@ -6,8 +6,9 @@ use super::act::Acted;
 use super::reserve::read_bytes_max;
 use crate::budget::Amount;
 use crate::effect::EffectReport;
+use crate::ending::CommandEnding;
 use crate::executor::Executor;
-use crate::jobs::JobEnd;
+use crate::jobs::{JobEnd, JobId};
 use crate::open::{Open, Outcome};
 use crate::port::Exit;
 use crate::result::{Ending, ToolResult};
@@ -27,31 +28,38 @@ impl Acted {
 
 fn done(executor: &Executor, call: &ToolCall, open: Open, report: EffectReport) -> ToolResult {
     let duration_ms = open.elapsed_ms();
-    let ending = if report.is_error {
-        Ending::Failed { code: "tool.failed" }
-    } else {
-        Ending::Done {
+    let fault = report.ending.filter(|_| report.is_error);
+    let ending = match fault.and_then(CommandEnding::code) {
+        Some(code) => Ending::Failed { code },
+        None => Ending::Done {
             exit: report.exit,
             truncated: report.truncated,
             job: report.job.as_ref().map(ToString::to_string),
             duration_ms,
-        }
+        },
     };
     if let Some(job) = &report.job {
         open.detached(&job.to_string());
         let costs = *executor.costs();
         let jobs = &executor.sandbox().inner.jobs;
         // The closure owns what is open: dropped uncalled, it books the whole reservation.
-        jobs.on_end(job, Box::new(move |end| job_ended(open, &costs, &end)));
+        let id = job.clone();
+        jobs.on_end(job, Box::new(move |end| job_ended(open, &costs, &id, &end)));
     } else {
+        if open.is_approved()
+            && let Some(written) = report.written.clone()
+        {
+            executor.sandbox().inner.session.approved().add_file(written);
+        }
         let cost = real_cost(executor.costs(), call, &report, duration_ms);
         open.close(Outcome {
             cost: priced(cost),
-            code: report.is_error.then_some("tool.failed"),
+            code: fault.and_then(CommandEnding::code),
+            stopped: fault.is_some_and(CommandEnding::is_stopped),
             layer: None,
             detail: report.detail.clone(),
             bytes: report.bytes,
-            extra: exit_detail(report.exit, report.truncated),
+            extra: exit_detail(report.exit, report.ending, report.truncated),
         });
     }
     ToolResult {
@@ -62,17 +70,15 @@ fn done(executor: &Executor, call: &ToolCall, open: Open, report: EffectReport) 
     }
 }
 
-fn job_ended(open: Open, costs: &CostModel, end: &JobEnd) {
+fn job_ended(open: Open, costs: &CostModel, job: &JobId, end: &JobEnd) {
     let duration_ms = u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX);
-    let detail = match end.exit {
-        Some(exit) => format!("job ended: {exit}"),
-        None => "job was killed".to_owned(),
-    };
     open.close(Outcome {
         cost: priced(costs.command(duration_ms)),
-        detail,
+        code: end.ending.code(),
+        stopped: end.ending.is_stopped(),
+        detail: format!("{job}: {}", end.ending),
         bytes: end.bytes,
-        extra: exit_detail(end.exit, false),
+        extra: exit_detail(end.exit, Some(end.ending), false),
         ..Outcome::default()
     });
 }
@@ -94,6 +100,7 @@ fn failed(executor: &Executor, open: Open, error: &ToolError) -> ToolResult {
     open.close(Outcome {
         cost,
         code: Some(error.code()),
+        stopped: matches!(error, ToolError::Cancelled),
         layer: refusal.as_ref().map(crate::refusal::Refusal::layer),
         detail: error.code().to_owned(),
         bytes: 0,
@@ -127,9 +134,10 @@ fn real_cost(
         ToolCall::Write(_) | ToolCall::Edit(_) => costs.file(report.bytes),
         ToolCall::Glob(_) | ToolCall::Grep(_) => costs.search(report.results),
         ToolCall::Run(_) => costs.command(duration_ms),
-        ToolCall::JobOutput(_) | ToolCall::JobStop(_) | ToolCall::ApprovalsStatus(_) => {
-            Some(MicroUsd::new(0))
-        }
+        ToolCall::JobOutput(_)
+        | ToolCall::JobStop(_)
+        | ToolCall::ApprovalsStatus(_)
+        | ToolCall::PermissionPrompt(_) => Some(MicroUsd::new(0)),
     }
 }
 
@@ -137,8 +145,15 @@ fn priced(cost: Option<MicroUsd>) -> Amount {
     Amount::micro_usd(cost.map_or(u64::MAX, MicroUsd::micros))
 }
 
-fn exit_detail(exit: Option<Exit>, truncated: bool) -> Map<String, Value> {
+fn exit_detail(
+    exit: Option<Exit>,
+    ending: Option<CommandEnding>,
+    truncated: bool,
+) -> Map<String, Value> {
     let mut extra = Map::new();
+    if let Some(word) = ending.and_then(CommandEnding::word) {
+        extra.insert("ending".to_owned(), word.into());
+    }
     match exit {
         Some(Exit::Code(code)) => {
             extra.insert("exit_code".to_owned(), code.into());

@@ -16,6 +16,9 @@ use super::replace::{Version, replace};
 use super::resolver::{Opened, Resolver};
 use super::text::{binary_format, lossy, plural, prefix};
 
+use crate::approved::Written;
+use crate::digest::Digest;
+
 pub(crate) use hint::EditHint;
 
 const SNIPPET_LINES_AROUND: usize = 3;
@@ -44,6 +47,8 @@ pub(crate) struct EditOutcome {
     pub(crate) bytes: u64,
     /// Occurrences replaced.
     pub(crate) replaced: u64,
+    /// Where it really went, and what is there now.
+    pub(crate) written: Written,
 }
 
 /// Why an edit does not apply.
@@ -113,11 +118,18 @@ pub(crate) fn edit(
             }
             if replace(resolver, &real, &edited.content, Some(version), bounds)?.is_some() {
                 let text = edited.report(&real);
-                return Ok(EditOutcome { text, bytes, replaced: edited.replaced });
+                let written = Written { content: Digest::of(&edited.content), path: real };
+                return Ok(EditOutcome { text, bytes, replaced: edited.replaced, written });
             }
         }
         Err(ToolError::Changed { path: args.path.to_owned() })
     })
+}
+
+/// What an edit makes of a text; why not, in words, when it does not apply.
+pub(crate) fn edited(before: &str, args: &EditArgs<'_>) -> Result<String, String> {
+    let edited = apply(before.as_bytes(), args).map_err(|fault| fault.to_string())?;
+    String::from_utf8(edited.content).map_err(|error| error.to_string())
 }
 
 fn whole(opened: &mut Opened) -> Result<Vec<u8>, ToolError> {

@@ -217,6 +217,7 @@ impl ToolError {
         match self {
             Self::Refused(refusal) => refusal.code(),
             Self::Runner(RunnerError::NotFound { .. }) => "run.no_program",
+            Self::Runner(RunnerError::NotExecutable { .. }) => "run.not_executable",
             Self::Runner(RunnerError::NoSuchDirectory { .. }) => "run.no_directory",
             Self::Runner(RunnerError::Limit { .. }) => "run.limit",
             Self::Runner(_) => "run.sandbox",

@@ -34,7 +34,7 @@ pub(crate) fn perform(warrant: Warrant, cx: &EffectContext<'_>) -> Result<Effect
         ToolCall::Run(call) => run::run(&warrant, call, cx),
         ToolCall::JobOutput(call) => run::job_output(call, cx),
         ToolCall::JobStop(call) => run::job_stop(call, cx),
-        ToolCall::ApprovalsStatus(_) => Err(ToolError::NoEffect),
+        ToolCall::ApprovalsStatus(_) | ToolCall::PermissionPrompt(_) => Err(ToolError::NoEffect),
     }
 }
 
@@ -83,6 +83,7 @@ impl FileCall<'_> {
             text: done.text,
             detail: format!("{verb}, {}", size(done.bytes)),
             bytes: done.bytes,
+            written: Some(done.written),
             ..EffectReport::default()
         })
     }
@@ -99,6 +100,7 @@ impl FileCall<'_> {
             text: done.text,
             detail: format!("{} replaced", done.replaced),
             bytes: done.bytes,
+            written: Some(done.written),
             ..EffectReport::default()
         })
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lattice_guard::split_command;
 use nucleus_wire::display::escape_short;
@@ -11,14 +11,15 @@ use nucleus_wire::limits::RUN_TIMEOUT_DEFAULT_S;
 use nucleus_wire::tool::{CommandInput, JobOutput, JobStop, Run};
 
 use super::error::{Kind, ToolError};
-use super::limits::{JOB_LABEL_MAX_CHARS, JOB_OUTPUT_MAX_BYTES};
+use super::limits::{DRAIN_GRACE, JOB_LABEL_MAX_CHARS, JOB_OUTPUT_MAX_BYTES, KILL_GRACE};
 use super::resolver::Resolver;
 use crate::effect::{EffectContext, EffectReport, Warrant};
-use crate::jobs::{Ending, Glance, Job, report};
+use crate::ending::CommandEnding;
+use crate::jobs::{Glance, Job, report};
 use crate::port::Exit;
 
-/// Time kept for the answer when a call's deadline comes before its patience ends.
-const ANSWER_RESERVE: Duration = Duration::from_millis(200);
+/// Within this after its time a command has ended: it is killed, it is gone or given up, its output is in.
+const END_GRACE: Duration = KILL_GRACE.saturating_add(DRAIN_GRACE).saturating_add(DRAIN_GRACE);
 
 /// Runs a command. It becomes a background job at once when asked to, else when it takes too long.
 pub(crate) fn run(
@@ -41,12 +42,10 @@ pub(crate) fn run(
     let running = cx.runner.start(warrant.run_spec(argv, Vec::new(), cwd, stdin))?;
     let job = slot.adopt(label, running, timeout)?;
 
-    let left = cx.deadline.saturating_duration_since(Instant::now());
-    let patience = if call.background {
-        Duration::ZERO
-    } else {
-        cx.jobs.limits().foreground.min(left.saturating_sub(ANSWER_RESERVE))
-    };
+    let foreground = cx.jobs.limits().foreground;
+    // A command whose own time is over first is told so: what it became in the background would be gone at once.
+    let patience =
+        if timeout <= foreground { timeout.saturating_add(END_GRACE) } else { foreground };
     if !call.background && cx.jobs.follow(&job, patience, cx.cancel, cx.progress) {
         return Ok(finished(&job, cx));
     }
@@ -75,8 +74,7 @@ pub(crate) fn job_output(
 ) -> Result<EffectReport, ToolError> {
     let Some(id) = &call.job else { return Ok(list(cx)) };
     let job = cx.jobs.find(id)?;
-    let left = cx.deadline.saturating_duration_since(Instant::now());
-    let patience = Duration::from_millis(call.wait_ms).min(left.saturating_sub(ANSWER_RESERVE));
+    let patience = Duration::from_millis(call.wait_ms);
     let news = (call.offset, call.until_end);
     cx.jobs.await_news(&job, news, patience, (cx.cancel, cx.progress))?;
     // The end first: what came before it is then in the output for sure.
@@ -86,7 +84,8 @@ pub(crate) fn job_output(
         text: report::part(&job, &part, &glance),
         detail: format!("{}: {}", job.id(), report::short(&glance)),
         bytes: u64::try_from(part.bytes.len()).unwrap_or(u64::MAX),
-        exit: glance.end.exit,
+        ending: glance.ending,
+        exit: glance.exit,
         truncated: part.lost > 0,
         ..EffectReport::default()
     })
@@ -106,7 +105,7 @@ fn list(cx: &EffectContext<'_>) -> EffectReport {
 /// Kills a job and everything it started; gives what it put out last.
 pub(crate) fn job_stop(call: &JobStop, cx: &EffectContext<'_>) -> Result<EffectReport, ToolError> {
     let job = cx.jobs.find(&call.job)?;
-    job.stop(Ending::Stopped);
+    job.stop(CommandEnding::Stopped);
     job.wait_end();
     let glance = job.glance();
     let part = job.part(None, JOB_OUTPUT_MAX_BYTES);
@@ -114,7 +113,8 @@ pub(crate) fn job_stop(call: &JobStop, cx: &EffectContext<'_>) -> Result<EffectR
         text: report::part(&job, &part, &glance),
         detail: format!("{}: {}", job.id(), report::short(&glance)),
         bytes: u64::try_from(part.bytes.len()).unwrap_or(u64::MAX),
-        exit: glance.end.exit,
+        ending: glance.ending,
+        exit: glance.exit,
         truncated: part.lost > 0,
         ..EffectReport::default()
     })
@@ -129,10 +129,11 @@ fn finished(job: &Job, cx: &EffectContext<'_>) -> EffectReport {
     EffectReport {
         text,
         structured: Some(structured(&glance)),
-        is_error: !matches!(glance.ending, Some(Ending::Exited(_))),
+        is_error: !matches!(glance.ending, Some(CommandEnding::Exited(_))),
         detail: report::short(&glance),
-        bytes: glance.end.bytes,
-        exit: glance.end.exit,
+        bytes: glance.bytes,
+        ending: glance.ending,
+        exit: glance.exit,
         truncated,
         ..EffectReport::default()
     }
@@ -150,8 +151,9 @@ fn background(job: &Arc<Job>) -> EffectReport {
     EffectReport {
         text,
         detail: format!("{} runs", job.id()),
-        bytes: glance.end.bytes,
-        exit: glance.end.exit,
+        bytes: glance.bytes,
+        ending: glance.ending,
+        exit: glance.exit,
         truncated: part.lost > 0,
         job: Some(job.id().clone()),
         ..EffectReport::default()
@@ -160,7 +162,7 @@ fn background(job: &Arc<Job>) -> EffectReport {
 
 /// The end as data.
 fn structured(glance: &Glance) -> serde_json::Value {
-    let (code, signal) = match glance.end.exit {
+    let (code, signal) = match glance.exit {
         Some(Exit::Code(code)) => (Some(code), None),
         Some(Exit::Signal(signal)) => (None, Some(signal)),
         None => (None, None),
@@ -168,9 +170,9 @@ fn structured(glance: &Glance) -> serde_json::Value {
     serde_json::json!({
         "exit_code": code,
         "signal": signal,
-        "timed_out": glance.ending == Some(Ending::TimedOut),
-        "duration_ms": u64::try_from(glance.end.duration.as_millis()).unwrap_or(u64::MAX),
-        "output_bytes": glance.end.bytes,
+        "timed_out": glance.ending == Some(CommandEnding::TimedOut),
+        "duration_ms": u64::try_from(glance.duration.as_millis()).unwrap_or(u64::MAX),
+        "output_bytes": glance.bytes,
     })
 }
 

@@ -8,6 +8,8 @@ use super::limits::RACE_RETRIES_MAX;
 use super::replace::replace;
 use super::resolver::{Resolver, admit};
 use super::text::{plural, size};
+use crate::approved::Written;
+use crate::digest::Digest;
 
 /// What to put where.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct WriteOutcome {
     pub(crate) bytes: u64,
     /// Nothing was there before.
     pub(crate) created: bool,
+    /// Where it really went, and what is there now.
+    pub(crate) written: Written,
 }
 
 /// Writes a file, with the directories above it. An existing file keeps its mode.
@@ -73,7 +77,8 @@ fn outcome(real: &str, content: &str, created: bool) -> WriteOutcome {
         plural(lines, "line", "lines"),
         size(bytes)
     );
-    WriteOutcome { text, bytes, created }
+    let written = Written { path: real.to_owned(), content: Digest::of(content.as_bytes()) };
+    WriteOutcome { text, bytes, created, written }
 }
 
 /// What a tool without the resolver would do; reachable only in test builds, for positive controls.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{Setting, World, asking, door, phases, until};
 
-fn pending(ending: &Ending) -> &str {
+pub(crate) fn pending(ending: &Ending) -> &str {
     match ending {
         Ending::ApprovalRequired { id: Some(id), .. } => id,
         other => panic!("{other:?}"),

@@ -6,12 +6,14 @@ use lattice_guard::{
     Classifier, Envelope, GateMode, Label, Level, Operation, PathPattern, Paths, Permissions,
     TimeWindow,
 };
-use nucleus::{Amount, Caller, Cancel, Channel, Ending, Executor, NoProgress, Pool, RunnerError};
+use nucleus::{
+    Amount, Caller, Cancel, Channel, CommandEnding, Ending, Executor, NoProgress, Pool, RunnerError,
+};
 use nucleus_wire::control::FeedStatus;
 use nucleus_wire::tool::ToolName;
 use serde_json::json;
 
-use crate::support::{Setting, World, agent, door, free, phases, start_ms, until};
+use crate::support::{Event, Setting, World, agent, door, free, phases, start_ms, until};
 
 fn code(ending: &Ending) -> &str {
     match ending {
@@ -152,6 +154,63 @@ fn garbage_is_refused_recorded_and_coalesced() {
 }
 
 #[test]
+fn what_was_no_call_is_recorded_with_its_tool_and_what_it_named() {
+    let world = World::new();
+    let hidden = "\u{202e}gpj.exe\u{1b}[2J";
+    let bodies = "canary-of-a-body";
+    for (tool, arguments, expected) in [
+        ("bogus", json!({}), ("bogus", "", "args.tool.unknown")),
+        (
+            "web_fetch",
+            json!({"url": "https://attacker.invalid/"}),
+            ("web_fetch", "https://attacker.invalid/", "args.tool.unknown"),
+        ),
+        (
+            "read",
+            json!({"path": "../../etc/passwd"}),
+            ("read", "../../etc/passwd", "args.path.parent"),
+        ),
+        (
+            "run",
+            json!({"command": "make", "cwd": "/etc"}),
+            ("run", "make with cwd /etc", "args.path.outside"),
+        ),
+        ("run", json!({"argv": ["a", 1]}), ("run", "[\"a\",1]", "args.type")),
+        ("read", json!({"path": "a", "mode": 1}), ("read", "a with \"mode\"", "args.unknown")),
+        (
+            "edit",
+            json!({"path": "a", "old_string": bodies, "new_string": bodies}),
+            ("edit", "a", "args.same_text"),
+        ),
+        (
+            hidden,
+            json!({ "path": hidden }),
+            ("\\u{202e}gpj.exe\\u{1b}[2J", "\\u{202e}gpj.exe\\u{1b}[2J", "args.tool.unknown"),
+        ),
+    ] {
+        let before = world.events().len();
+        assert!(matches!(world.call(tool, arguments).ending, Ending::Malformed { .. }), "{tool}");
+        let events = world.events();
+        let (event, (tool, target, rule)) = (&events[before], expected);
+        assert_eq!(
+            (event.text("tool"), event.text("target"), event.text("rule")),
+            (tool, target, rule)
+        );
+        assert_eq!(event.0["detail"]["layer"], "wire");
+        let feed = world.feed.0.lock().unwrap();
+        let shown = feed.last().unwrap();
+        assert_eq!((shown.tool.as_str(), shown.target.as_str()), (tool, target));
+    }
+    let long = "n".repeat(1 << 20);
+    let _ = world.call(&long, json!({ "path": long, "command": long }));
+    let events = world.closed();
+    let last = events.iter().rfind(|event| event.text("type") == "malformed_call").unwrap();
+    assert!(last.text("tool").len() < 128 && last.text("target").len() < 600);
+    let log = std::fs::read_to_string(world.log()).unwrap();
+    assert!(!log.contains(bodies) && !log.contains('\u{202e}'), "{log}");
+}
+
+#[test]
 fn refusals_before_the_decision_are_coalesced_too() {
     let world = World::new();
     std::os::unix::fs::symlink("/", world.ws().join("out")).unwrap();
@@ -164,6 +223,7 @@ fn refusals_before_the_decision_are_coalesced_too() {
     assert_eq!(written, 20);
     let last = events.last().unwrap();
     assert_eq!(last.0["detail"]["suppressed"].as_u64(), Some(180));
+    assert_eq!(last.0["detail"]["suppressed_denied"].as_u64(), Some(180), "no malformed calls");
     assert_eq!(world.sandbox.calls()["denied"], 200);
 }
 
@@ -320,6 +380,9 @@ fn a_background_command_is_settled_when_it_ends() {
     assert_eq!(phases(&world.events(), "outcome"), 0);
     let _ = world.call("job_stop", json!({ "job": job }));
     let events = world.closed();
+    let ended = events.iter().find(|e| e.text("tool") == "run" && e.text("phase") == "outcome");
+    assert_told(&world, ended.unwrap(), ("stopped", "run.stopped", "stopped", "job-1: stopped"));
+    assert_eq!(world.sandbox.calls()["stopped"], 1);
     assert_eq!(world.budget.reserved(), Amount::ZERO);
     assert_eq!((phases(&events, "intent"), phases(&events, "outcome")), (2, 2));
 }
@@ -331,7 +394,61 @@ fn the_end_of_the_task_kills_and_settles_what_still_runs() {
     let _ = world.call("run", json!({"command": "sh", "background": true}));
     let events = world.closed();
     assert_eq!((phases(&events, "intent"), phases(&events, "outcome")), (1, 1));
+    let ended = events.iter().find(|e| e.text("phase") == "outcome").unwrap();
+    assert_told(
+        &world,
+        ended,
+        ("stopped", "run.task_ended", "task_ended", "job-1: ended with the task"),
+    );
     assert_eq!(world.budget.reserved(), Amount::ZERO);
+}
+
+/// Result, code and ending of an outcome in the log, and the words of the feed.
+fn assert_told(world: &World, event: &Event, expected: (&str, &str, &str, &str)) {
+    let detail = event.0.get("detail").unwrap();
+    let ending = detail.get("ending").and_then(serde_json::Value::as_str).unwrap();
+    let feed = world.feed.0.lock().unwrap();
+    let shown = feed.iter().rfind(|shown| shown.rule.as_deref() == Some(expected.1)).unwrap();
+    assert_ne!(shown.status, FeedStatus::Done);
+    let words = shown.detail.as_deref().unwrap();
+    assert_eq!((event.text("result"), event.text("rule"), ending, words), expected);
+}
+
+#[test]
+fn a_command_that_outlives_its_time_is_told_so_everywhere() {
+    let world = World::new();
+    world.runner.hang.store(true, Ordering::SeqCst);
+    let done = world.call("run", json!({"command": "sh", "timeout_s": 1}));
+    assert!(done.text.starts_with("ran sh\n[timed out after 1."), "{}", done.text);
+    assert_eq!(done.ending, Ending::Failed { code: "run.timed_out" });
+    let events = world.closed();
+    assert_eq!((phases(&events, "outcome"), phases(&events, "note")), (1, 0), "no job was left");
+    let ended = events.iter().find(|e| e.text("phase") == "outcome").unwrap();
+    assert_told(&world, ended, ("error", "run.timed_out", "timed_out", "timed out"));
+    assert_eq!(ended.0["detail"]["exit_signal"].as_i64(), Some(9));
+    assert_eq!(world.sandbox.calls()["failed"], 1);
+}
+
+#[test]
+fn a_users_own_command_says_how_it_ended() {
+    for (ending, result, words) in [
+        (CommandEnding::TimedOut, "error", "timed out"),
+        (CommandEnding::Stopped, "stopped", "stopped"),
+        (CommandEnding::NoProgram, "error", "no such program"),
+        (CommandEnding::NotExecutable, "error", "not executable"),
+    ] {
+        let world = World::new();
+        let caller = Caller::new(Channel::Operator, agent());
+        let argv = vec!["sh".to_owned()];
+        let root = lattice_guard::RelPath::root();
+        let ticket = world.executor.command(argv, &root, None, &caller, &Cancel::new()).unwrap();
+        ticket.settle(ending, 0);
+        let events = world.closed();
+        let event = events.iter().find(|e| e.text("phase") == "outcome").unwrap();
+        assert_eq!(event.text("result"), result, "{ending:?}");
+        let feed = world.feed.0.lock().unwrap();
+        assert_eq!(feed.last().unwrap().detail.as_deref(), Some(words));
+    }
 }
 
 #[test]
@@ -351,7 +468,7 @@ fn a_users_own_command_is_judged_recorded_and_settled() {
         .unwrap();
     assert_eq!(ticket.take_spec().unwrap().argv(), argv);
     assert!(ticket.take_spec().is_none(), "one intent, one effect");
-    ticket.settle(Some(nucleus::Exit::Code(101)), 12);
+    ticket.settle(CommandEnding::Exited(nucleus::Exit::Code(101)), 12);
     let dropped = world
         .executor
         .command(argv, &lattice_guard::RelPath::root(), Some(1_000), &caller, &Cancel::new())

@@ -27,6 +27,8 @@ const COMMITS_TOLD: usize = 64;
 pub(super) struct Judge<'a> {
     holder: &'a Holder<'a>,
     host: &'a Host<'a>,
+    /// Where the repository's files lie in the workspace.
+    top: &'a TreePath,
     before: &'a Refs,
     moved: &'a [Moved],
     room: usize,
@@ -62,10 +64,11 @@ impl<'a> Judge<'a> {
     pub(super) fn new(
         holder: &'a Holder<'a>,
         host: &'a Host<'a>,
+        top: &'a TreePath,
         before: &'a Refs,
         moved: &'a [Moved],
     ) -> Self {
-        Self { holder, host, before, moved, room: limits::COMPARED_ENTRIES, known: None }
+        Self { holder, host, top, before, moved, room: limits::COMPARED_ENTRIES, known: None }
     }
 
     /// Looks at every commit that the task made or that a moved name newly leads to, and at what moved branches would
@@ -161,7 +164,8 @@ impl<'a> Judge<'a> {
         let is_link = now.is_some_and(|entry| entry.mode == LINK);
         let kind = if now.is_some() { ChangeKind::Modified } else { ChangeKind::Deleted };
         let node = if is_link { NodeKind::Symlink } else { NodeKind::File };
-        let change = Change { path: path.clone(), kind, node };
+        let whole = path.names().fold(self.top.clone(), |whole, name| whole.child(name));
+        let change = Change { path: whole, kind, node };
         let target = match now.filter(|_| is_link) {
             Some(entry) => Some(store.read(&entry.id)?.1),
             None => None,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::Note;
 use super::limits;
 use super::object::Kind;
 use super::refs::{Refs, Value};
 use super::store::{Store, Unread, bytes};
+use super::{Note, Repository};
 use crate::workspace::change::{Change, ChangeKind};
 use crate::workspace::git::{self, GitPart};
-use crate::workspace::plan::{HoldReason, Host};
+use crate::workspace::plan::HoldReason;
 use crate::workspace::text::escape;
 
 /// What git keeps while a command waits for its user, and takes away when it ends.
@@ -46,26 +46,24 @@ impl Moved {
 /// Looks at which files changed.
 pub(super) fn files(
     changes: &[Change],
-    host: &Host<'_>,
+    repository: &Repository,
     notes: &mut Vec<Note>,
 ) -> Result<(), Unread> {
     let mut packs = false;
     let mut under_way = BTreeSet::new();
     for change in changes {
-        let Some(name) = change.path.as_str().and_then(|path| path.strip_prefix(".git/")) else {
-            continue;
-        };
+        let Some(name) = change.path.as_str() else { continue };
         let gone = change.kind == ChangeKind::Deleted;
         let top = name.split('/').next().unwrap_or(name);
         let what = escape(name);
-        match git::part(&change.path) {
+        match git::part(name) {
             // An object that a task removed stays where it is: removals of objects are never carried over.
             GitPart::Object if gone => {}
             GitPart::Object if change.kind != ChangeKind::Created => {
                 notes.push(Note::new(HoldReason::GitObject, format!("{what} was written over")));
             }
             GitPart::Object => packs |= name.starts_with("objects/pack/"),
-            GitPart::Data if top == "logs" => log(name, gone, host, notes)?,
+            GitPart::Data if top == "logs" => log(name, gone, repository, notes)?,
             _ if top == "shallow" => {
                 let text = "where the history ends (shallow) was changed";
                 notes.push(Note::new(HoldReason::GitNames, text));
@@ -91,11 +89,15 @@ pub(super) fn files(
 }
 
 /// A log of a name only ever grows: it is the way back when a branch was moved.
-fn log(name: &str, gone: bool, host: &Host<'_>, notes: &mut Vec<Note>) -> Result<(), Unread> {
-    let place = format!(".git/{name}");
-    let read = |tree| bytes(tree, &place, limits::TEXT_BYTES).map_err(Unread::Store);
-    let Some(old) = read(&host.tree)? else { return Ok(()) };
-    let grown = !gone && read(&host.result)?.is_some_and(|new| new.starts_with(&old));
+fn log(
+    name: &str,
+    gone: bool,
+    repository: &Repository,
+    notes: &mut Vec<Note>,
+) -> Result<(), Unread> {
+    let read = |tree| bytes(tree, name, limits::TEXT_BYTES).map_err(Unread::Store);
+    let Some(old) = read(&repository.host)? else { return Ok(()) };
+    let grown = !gone && read(&repository.result)?.is_some_and(|new| new.starts_with(&old));
     if !grown {
         let text = format!("{} was cut or rewritten", escape(name));
         notes.push(Note::new(HoldReason::GitNames, text));

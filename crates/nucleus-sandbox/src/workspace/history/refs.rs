@@ -46,7 +46,7 @@ impl Refs {
         for name in ["HEAD", "packed-refs"] {
             refs.load(tree, name, format)?;
         }
-        let mut dirs = vec![path(".git/refs")];
+        let mut dirs = vec![path("refs")];
         while let Some(dir) = dirs.pop() {
             if dir.depth() > DEPTH_LEVELS {
                 return Err(io::ErrorKind::InvalidInput.into());
@@ -94,7 +94,7 @@ impl Refs {
     }
 
     fn load(&mut self, tree: &Tree, name: &str, format: Format) -> io::Result<()> {
-        let Some(content) = bytes(tree, &format!(".git/{name}"), limits::TEXT_BYTES)? else {
+        let Some(content) = bytes(tree, name, limits::TEXT_BYTES)? else {
             return Ok(());
         };
         if name == "packed-refs" {
@@ -141,7 +141,7 @@ impl Refs {
 
 /// The name of a reference in the file of this path.
 fn name_of(path: &TreePath) -> Option<&str> {
-    path.as_str()?.strip_prefix(".git/")
+    path.as_str()
 }
 
 /// Whether a file of `.git` is read as a reference, or as many.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::Note;
 use super::commits::{Hits, Judge};
 use super::id::ObjectId;
 use super::index::{Index, Ready, Staged};
@@ -10,13 +9,14 @@ use super::limits;
 use super::object::{DIRECTORY, Entry};
 use super::refs::Refs;
 use super::store::{Store, Unread, bytes};
+use super::{Note, Repository};
 use crate::workspace::change::{Change, ChangeKind};
 use crate::workspace::path::TreePath;
-use crate::workspace::plan::{HoldReason, Host};
+use crate::workspace::plan::HoldReason;
 use crate::workspace::text::escape;
 use crate::workspace::tree::Tree;
 
-const INDEX: &str = ".git/index";
+const INDEX: &str = "index";
 /// Parts that say which files git need not look at.
 const LOOKS_AWAY: [[u8; 4]; 2] = [*b"FSMN", *b"UNTR"];
 /// The part of an index that lies in another file.
@@ -25,7 +25,7 @@ const SPLIT: [u8; 4] = *b"link";
 /// Judges the index that a task left, if it left one.
 pub(super) fn judge(
     changes: &[Change],
-    host: &Host<'_>,
+    repository: &Repository,
     commits: &mut Judge<'_>,
     store: &mut Store<'_>,
     after: &Refs,
@@ -38,8 +38,8 @@ pub(super) fn judge(
     if !changes.iter().any(left) {
         return Ok(());
     }
-    let users = read(&host.tree, store)?.unwrap_or_default();
-    let Some(new) = read(&host.result, store)? else { return Ok(()) };
+    let users = read(&repository.host, store)?.unwrap_or_default();
+    let Some(new) = read(&repository.result, store)? else { return Ok(()) };
     let head = match after.head() {
         Some(id) => Some(store.commit(&id)?.tree),
         None => None,

@@ -69,8 +69,8 @@ impl<'a> Store<'a> {
     ) -> Result<Self, Unread> {
         let mut places = Vec::new();
         let mut waiting: Vec<(Tree, PathBuf)> = Vec::new();
-        match host.beneath(&path(".git/objects")) {
-            Ok(objects) => waiting.push((objects, root.join(".git/objects"))),
+        match host.beneath(&path("objects")) {
+            Ok(objects) => waiting.push((objects, root.join("objects"))),
             Err(error) if is_absent(&error) => {}
             Err(error) => return Err(Unread::Store(error)),
         }
@@ -137,7 +137,7 @@ impl<'a> Store<'a> {
     fn find(&self, id: &ObjectId) -> io::Result<Option<(Kind, Vec<u8>)>> {
         let limit = limits::OBJECT_BYTES;
         if self.new.contains_key(id) {
-            let place = path(&format!(".git/objects/{}", loose_path(id)));
+            let place = path(&format!("objects/{}", loose_path(id)));
             return loose::read(self.result.file(&place)?, limit).map(Some);
         }
         for place in &self.places {

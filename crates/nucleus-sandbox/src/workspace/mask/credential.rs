@@ -21,32 +21,52 @@ pub(crate) fn scrub(config: &str) -> Option<String> {
     found.then_some(out)
 }
 
-/// Variables whose value is a secret by itself.
+/// Parts of a variable's name that say that its value is a secret, wherever they stand: `smtppass`, `oauth-token`.
+const SECRET_PARTS: [&str; 6] = ["cookie", "extraheader", "passphrase", "pass", "secret", "token"];
+/// Whole names of such variables. `key` is no part of the list above: `signingkey` names a key and is none.
+const SECRET_NAMES: [&str; 7] =
+    ["accesskey", "api-key", "apikey", "authkey", "key", "privatekey", "proxyauth"];
+/// What a value says when the secret is within it, as in the text of a credential helper.
+const SECRET_WORDS: [&str; 4] = ["authorization:", "password=", "passwd=", "private-token:"];
+
+/// Whether a line sets a variable whose value is, or holds, a secret.
 fn is_secret(line: &str) -> bool {
-    let key = line.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let key = key.rsplit(']').next().unwrap_or(&key).trim();
-    [
-        "extraheader",
-        "password",
-        "token",
-        "oauth_token",
-        "cookie",
-        "sslcertpassword",
-        "proxyauth",
-        "pass",
-        "apikey",
-    ]
-    .contains(&key)
-        || line.to_ascii_lowercase().contains("authorization:")
+    let line = line.to_ascii_lowercase();
+    let setting = after_section(&line);
+    let name = setting.split('=').next().unwrap_or_default().trim();
+    SECRET_NAMES.contains(&name)
+        || SECRET_PARTS.iter().any(|part| name.contains(part))
+        || SECRET_WORDS.iter().any(|word| setting.contains(word))
 }
 
-/// Takes `user:password@` and `token@` out of every URL of a line. A plain `git@host` of ssh is a name, not a secret.
+/// What stands on a line behind the name of a section, which may hold anything in quotes.
+fn after_section(line: &str) -> &str {
+    let line = line.trim();
+    if !line.starts_with('[') {
+        return line;
+    }
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, c) in line.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            ']' if !quoted => return line.get(at.saturating_add(1)..).unwrap_or_default().trim(),
+            _ => {}
+        }
+    }
+    ""
+}
+
+/// Takes `user:password@` and `token@` out of every address of a line, and what stands behind a `?`. A plain `git@host`
+/// of ssh is a name, not a secret.
 fn without_userinfo(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at.saturating_add(3));
-        out.push_str(before);
+        out.push_str(&without_schemeless(before));
         let end =
             after.find(['/', '"', '\'', ' ', '\t', '\n', '\r', '?', '#']).unwrap_or(after.len());
         let (authority, tail) = after.split_at(end);
@@ -60,9 +80,29 @@ fn without_userinfo(line: &str) -> String {
             Some((_, host)) => out.push_str(host),
             None => out.push_str(authority),
         }
+        let end = tail.find(['"', '\'', ' ', '\t', '\n', '\r']).unwrap_or(tail.len());
+        let (path, tail) = tail.split_at(end);
+        out.push_str(path.split('?').next().unwrap_or_default());
         rest = tail;
     }
-    out.push_str(rest);
+    out.push_str(&without_schemeless(rest));
+    out
+}
+
+/// Takes `user:password@` out of words without a scheme, such as the address of a proxy. In `git@host:path`, an address
+/// of ssh, nothing with a colon stands before the `@`.
+fn without_schemeless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_inclusive([' ', '\t', '\n', '\r', '=', '"', '\'']) {
+        let authority = word.find('/').unwrap_or(word.len());
+        let (authority, path) = word.split_at(authority);
+        let (before, _) = authority.split_once('@').unwrap_or_default();
+        match authority.rsplit_once('@') {
+            Some((_, host)) if before.contains(':') => out.push_str(host),
+            _ => out.push_str(authority),
+        }
+        out.push_str(path);
+    }
     out
 }
 
@@ -90,13 +130,45 @@ mod tests {
     }
 
     #[test]
+    fn secrets_go_under_whatever_name_and_without_a_scheme() {
+        for line in [
+            "smtppass = CANARY",
+            "smtpPassword = CANARY",
+            "oauth-token = CANARY",
+            "oauth_token=CANARY",
+            "[http] proxy = user:CANARY@host:3128",
+            "proxy = \"user:C@CANARY@host/x\"",
+            "proxy = user:CANARY@host",
+            "url = https://host/x.git?private_token=CANARY",
+            "[url \"https://host/x?access_token=CANARY\"]",
+            "helper = \"!f() { echo username=u; echo password=CANARY; }; f\"",
+            "clientSecret = CANARY",
+            "api-key = CANARY",
+            "[a \"]x=\"] token = CANARY",
+        ] {
+            let clean = scrub(&format!("[a]\n\t{line}\n\tb = c\n")).unwrap();
+            assert!(!clean.contains("CANARY") && clean.ends_with("\tb = c\n"), "{line}: {clean}");
+        }
+    }
+
+    #[test]
     fn a_plain_configuration_is_not_covered() {
-        assert_eq!(
-            scrub(
-                "[remote \"o\"]\n\turl = git@github.com:a/b\n\turl = ssh://git@h/x\n\turl = https://h/x\n"
-            ),
-            None
-        );
+        for line in [
+            "url = git@github.com:a/b",
+            "url = git@github.com:a/b@v",
+            "url = ssh://git@h/x",
+            "url = https://h/x",
+            "url = h:team/x",
+            "signingkey = ABCD",
+            "sslKey = /home/u/key.pem",
+            "sshCommand = ssh -i ~/.ssh/id",
+            "email = a@b.example",
+            "helper = store",
+            "fetch = +refs/heads/*:refs/remotes/o/*",
+            "[branch \"token\"]",
+        ] {
+            assert_eq!(scrub(&format!("[a]\n\t{line}\n")), None, "{line}");
+        }
     }
 
     #[test]

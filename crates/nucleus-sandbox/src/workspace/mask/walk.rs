@@ -1,5 +1,6 @@
 //! The walk that finds withheld paths and records the names a workspace began with.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::mem::MaybeUninit;
@@ -8,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 
 use super::{Cover, Mask, MaskPolicy, MaskReason, credential, names_file};
 use crate::workspace::error::{At as _, Doing, WorkspaceError};
@@ -25,7 +26,12 @@ struct Walk<'a> {
     root: &'a Path,
     policy: &'a MaskPolicy,
     scratch: PathBuf,
-    names: BufWriter<File>,
+    /// Where the names go; a later look leaves those that the task began with.
+    names: Option<BufWriter<File>>,
+    /// Paths that are masked already.
+    known: &'a BTreeSet<TreePath>,
+    /// Told of each directory before it is read.
+    entered: &'a mut dyn FnMut(&Path),
     masks: Vec<Mask>,
 }
 
@@ -35,12 +41,14 @@ struct Found {
     kind: FileType,
 }
 
+/// Plans for the first time (no masks known), or once more beside the masks that are known.
 pub(super) fn plan(
     root: &Path,
     policy: &MaskPolicy,
     session_dir: &Path,
+    known: Option<&BTreeSet<TreePath>>,
+    entered: &mut dyn FnMut(&Path),
 ) -> Result<Vec<Mask>, WorkspaceError> {
-    let names_file = names_file(session_dir);
     let scratch = session_dir.join("masks");
     match fs::DirBuilder::new().mode(0o755).create(&scratch) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -48,22 +56,31 @@ pub(super) fn plan(
         }
         _ => {}
     }
-    let names =
-        File::options().write(true).create(true).truncate(true).mode(0o600).open(&names_file);
+    let none = BTreeSet::new();
     let mut walk = Walk {
         tree: Tree::open(root).at(Doing::Read, root)?,
         root,
         policy,
         scratch,
-        names: BufWriter::with_capacity(1 << 18, names.at(Doing::Write, &names_file)?),
+        names: if known.is_some() { None } else { Some(names(session_dir)?) },
+        known: known.unwrap_or(&none),
+        entered,
         masks: Vec::new(),
     };
     let top = walk.tree.dir(&TreePath::root()).at(Doing::Read, root)?;
     let mut path = Vec::new();
     let mut buffer = vec![MaybeUninit::uninit(); DIRECTORY_BUFFER];
     walk.directory(top, &mut path, &mut buffer, 0)?;
-    walk.names.flush().at(Doing::Write, &names_file)?;
+    if let Some(names) = &mut walk.names {
+        names.flush().at(Doing::Write, &names_file(session_dir))?;
+    }
     Ok(walk.masks)
+}
+
+fn names(session_dir: &Path) -> Result<BufWriter<File>, WorkspaceError> {
+    let path = names_file(session_dir);
+    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    Ok(BufWriter::with_capacity(1 << 18, file.at(Doing::Write, &path)?))
 }
 
 impl Walk<'_> {
@@ -78,8 +95,11 @@ impl Walk<'_> {
         if depth > DEPTH_LEVELS {
             return Err(WorkspaceError::TooDeep { path: self.at(path), limit: DEPTH_LEVELS });
         }
+        let at = self.at(path);
+        (self.entered)(&at);
         let found = read_directory(&dir, buffer).at(Doing::Read, &self.at(path))?;
-        let in_git = path.split(|b| *b == b'/').any(|name| name.eq_ignore_ascii_case(b".git"));
+        let in_git = path.split(|b| *b == b'/').any(|name| name.eq_ignore_ascii_case(b".git"))
+            || is_repository(&found);
         self.record(path, &found).at(Doing::Write, &self.scratch)?;
         for Found { name, kind } in found {
             let length = path.len();
@@ -90,13 +110,17 @@ impl Walk<'_> {
             let kind =
                 if kind == FileType::Unknown { self.kind_of(&dir, &name, path)? } else { kind };
             // A name that is not text is judged by what of it is.
-            let masked = match self.policy.judge(&String::from_utf8_lossy(path)) {
-                Some(reason) => self.mask(&dir, &name, path, kind, reason)?,
-                None if in_git && name == b"config" && kind == FileType::RegularFile => {
-                    self.scrub(path)?
-                }
-                None => false,
-            };
+            let masked = self.is_known(path)
+                || match self.policy.judge(&String::from_utf8_lossy(path)) {
+                    Some(reason) => self.mask(&dir, &name, path, kind, reason)?,
+                    None if in_git
+                        && name.starts_with(b"config")
+                        && kind == FileType::RegularFile =>
+                    {
+                        self.scrub(path)?
+                    }
+                    None => false,
+                };
             if kind == FileType::Directory && !masked {
                 self.descend(&dir, &name, path, buffer, depth)?;
             }
@@ -105,18 +129,23 @@ impl Walk<'_> {
         Ok(())
     }
 
+    fn is_known(&self, path: &[u8]) -> bool {
+        !self.known.is_empty() && TreePath::parse(path).is_some_and(|p| self.known.contains(&p))
+    }
+
     fn at(&self, path: &[u8]) -> PathBuf {
         self.root.join(std::ffi::OsStr::from_bytes(path))
     }
 
     fn record(&mut self, dir: &[u8], found: &[Found]) -> io::Result<()> {
-        self.names.write_all(dir)?;
-        self.names.write_all(b"\0")?;
+        let Some(names) = &mut self.names else { return Ok(()) };
+        names.write_all(dir)?;
+        names.write_all(b"\0")?;
         for entry in found {
-            self.names.write_all(&entry.name)?;
-            self.names.write_all(b"\0")?;
+            names.write_all(&entry.name)?;
+            names.write_all(b"\0")?;
         }
-        self.names.write_all(b"\0")
+        names.write_all(b"\0")
     }
 
     fn descend(
@@ -129,13 +158,22 @@ impl Walk<'_> {
     ) -> Result<(), WorkspaceError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let name = std::ffi::OsStr::from_bytes(name);
-        match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        // Looking up `.` asks for the right to search, which opening does not.
+        let opened = rustix::fs::openat(dir, name, flags, Mode::empty())
+            .and_then(|below| rustix::fs::statat(&below, ".", AtFlags::empty()).map(|_| below));
+        match opened {
             Ok(below) => self.directory(below, path, buffer, depth.saturating_add(1)),
-            // Gone or replaced meanwhile, or closed to this user (and so, by the same bits, to its pods).
+            // Gone or replaced meanwhile.
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
                 Ok(())
             }
-            Err(rustix::io::Errno::ACCESS) => Ok(()),
+            // What lies in it is not known. Its owner may open it again, and a rootless pod is its owner.
+            Err(rustix::io::Errno::ACCESS) => {
+                let path = TreePath::parse(path).unwrap_or_default();
+                let (reason, cover) = (MaskReason::Closed, Cover::Directory);
+                self.masks.push(Mask { path, reason, cover, linked: false });
+                Ok(())
+            }
             Err(error) => Err(error).at(Doing::Read, &self.at(path)),
         }
     }
@@ -187,7 +225,7 @@ impl Walk<'_> {
             return;
         };
         let cover = if real.is_dir() { Cover::Directory } else { Cover::File };
-        if self.masks.iter().all(|m| m.path != path) {
+        if !self.known.contains(&path) && self.masks.iter().all(|m| m.path != path) {
             self.masks.push(Mask { path, reason, cover, linked: false });
         }
     }
@@ -203,12 +241,12 @@ impl Walk<'_> {
         }
         let config = match self.tree.file(&path) {
             Ok(file) if !too_large => io::read_to_string(file).ok(),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
             _ => None,
         };
         let linked = stat.st_nlink > 1;
         let Some(config) = config else {
-            // Neither small nor text: covered whole rather than shown unscrubbed.
+            // Too large, no text, or closed to its owner, which a rootless pod is: covered whole rather than shown
+            // unscrubbed.
             self.masks.push(Mask {
                 path,
                 reason: MaskReason::Credential,
@@ -218,7 +256,9 @@ impl Walk<'_> {
             return Ok(true);
         };
         let Some(clean) = credential::scrub(&config) else { return Ok(false) };
-        let copy = self.scratch.join(format!("git-config-{}", self.masks.len()));
+        // Pods have the copies of earlier looks.
+        let number = self.known.len().saturating_add(self.masks.len());
+        let copy = self.scratch.join(format!("git-config-{number}"));
         let mut file =
             File::options().write(true).create(true).truncate(true).mode(0o644).open(&copy);
         file.as_mut()
@@ -233,6 +273,12 @@ impl Walk<'_> {
         });
         Ok(true)
     }
+}
+
+/// Whether a directory is a repository of git or a worktree's part of one, under whatever name.
+fn is_repository(found: &[Found]) -> bool {
+    let has = |name: &[u8]| found.iter().any(|entry| entry.name == name);
+    has(b"HEAD") && (has(b"refs") || has(b"objects") || has(b"commondir"))
 }
 
 fn read_directory(dir: &OwnedFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Vec<Found>> {

@@ -5,28 +5,32 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use super::order::owner_on_host;
 use super::{ConflictReason, HoldReason, Wait};
 use crate::workspace::baseline::Baseline;
 use crate::workspace::change::{Change, ChangeKind};
 use crate::workspace::copy::{self, Pair};
 use crate::workspace::error::{At as _, Doing, WorkspaceError};
-use crate::workspace::git::{self, GitPart};
+use crate::workspace::git::{self, GitDirs, GitPart};
 use crate::workspace::mask;
 use crate::workspace::node::{Fingerprint, NodeKind, ctime};
 use crate::workspace::overlay::was_copied_up;
 use crate::workspace::path::TreePath;
-use crate::workspace::session::{Mode, Session};
+use crate::workspace::session::{Mode, Session, SessionMeta};
 use crate::workspace::tree::Tree;
 
 /// Both trees, held, and what is known of the start.
 pub(crate) struct Host<'a> {
     pub(crate) tree: Tree,
     pub(crate) result: Tree,
-    path: &'a Path,
+    pub(super) path: &'a Path,
     baseline: &'a Baseline,
     dev: u64,
+    /// Where git keeps its data.
+    pub(crate) git: GitDirs,
     /// What the repository's configuration has git run.
     obeyed: Vec<TreePath>,
+    meta: &'a SessionMeta,
     /// State of each path at the start, in copy mode.
     manifest: Option<BTreeMap<TreePath, Pair>>,
     /// Names that existed at the start, when a walk recorded them.
@@ -43,10 +47,12 @@ impl<'a> Host<'a> {
         };
         let tree = Tree::open(&meta.workspace).at(Doing::Read, &meta.workspace)?;
         Ok(Self {
+            git: GitDirs::of(&tree).at(Doing::Read, &meta.workspace)?,
             obeyed: git::obeyed_in(&tree, &meta.workspace).at(Doing::Read, &meta.workspace)?,
             tree,
             result: Tree::open(&result).at(Doing::Read, &result)?,
             path: &meta.workspace,
+            meta,
             baseline: &meta.baseline,
             dev: meta.dev,
             manifest,
@@ -178,37 +184,27 @@ impl<'a> Host<'a> {
         if stat.st_dev != self.dev {
             return Ok(Some(HoldReason::OtherFilesystem));
         }
-        let me = rustix::process::geteuid();
-        let lost = !me.is_root()
-            && stat.st_uid != me.as_raw()
-            && change.kind == ChangeKind::Modified
+        let replaces = matches!(change.kind, ChangeKind::Modified | ChangeKind::Mode)
             && change.node != NodeKind::Directory;
+        if !replaces {
+            return Ok(None);
+        }
+        let me = rustix::process::geteuid();
+        let owner = if me.is_root() {
+            // The task's file stands in the other's place with bits of the task's choice: it is the other's no more.
+            let new = self.result.stat(&change.path).at(Doing::Read, &at)?;
+            new.map(|new| owner_on_host(&new, self.meta))
+        } else {
+            (change.kind == ChangeKind::Modified).then_some(me.as_raw())
+        };
+        let lost = owner.is_some_and(|owner| owner != stat.st_uid);
         Ok(lost.then_some(HoldReason::OwnerLost))
     }
 
-    /// Whether a task took away HEAD or a reference that the host has: what they named would be lost to its user. A
-    /// reference that moved to the packed ones is still there.
-    pub(super) fn loses_references(&self, unit: &[Change]) -> Result<bool, WorkspaceError> {
-        let gone: Vec<&str> = unit
-            .iter()
-            .filter(|c| c.kind == ChangeKind::Deleted && c.node != NodeKind::Directory)
-            .filter_map(|c| c.path.as_str()?.strip_prefix(".git/"))
-            .collect();
-        if gone.iter().any(|name| matches!(*name, "HEAD" | "packed-refs")) {
-            return Ok(true);
-        }
-        let mut gone = gone.into_iter().filter(|name| name.starts_with("refs/")).peekable();
-        if gone.peek().is_none() {
-            return Ok(false);
-        }
-        let at = self.path.join(".git/packed-refs");
-        let packed = match git::packed(&self.result).at(Doing::Read, &at)? {
-            Some(packed) => packed,
-            None => git::packed(&self.tree).at(Doing::Read, &at)?.unwrap_or_default(),
-        };
-        let names: BTreeSet<&str> =
-            packed.lines().filter_map(|line| line.split_once(' ')).map(|(_, name)| name).collect();
-        Ok(gone.any(|name| !names.contains(name)))
+    /// Whether nothing of an index of the task's hides what it did.
+    pub(super) fn is_settled(&self, change: &Change) -> Result<bool, WorkspaceError> {
+        git::is_settled(&self.tree, &self.result, &self.git, change)
+            .at(Doing::Read, &self.path.join(change.path.as_path()))
     }
 
     /// Why the `.git` unit as a whole waits.
@@ -221,7 +217,7 @@ impl<'a> Host<'a> {
             return Ok(Some(Wait::Held(HoldReason::GitMoved)));
         }
         for change in unit {
-            let part = git::part(&change.path);
+            let part = self.git.part(&change.path);
             // The index and references were compared by content; objects are named by theirs.
             let compared = matches!(part, GitPart::State | GitPart::Object);
             if compared || change.node == NodeKind::Directory {

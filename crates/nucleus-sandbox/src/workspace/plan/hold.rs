@@ -72,15 +72,36 @@ impl Holder<'_> {
         {
             return Ok(Some(reason));
         }
-        Ok(target.and_then(|target| link(path, target)))
+        match target {
+            Some(target) => Ok(self.link(path, text, target)),
+            None => Ok(None),
+        }
     }
 
-    /// Why the whole of `.git` would wait.
-    pub(crate) fn hold_git(&self) -> Option<HoldReason> {
+    /// A link that leaves the workspace, or that stands for something else under a hidden name or one beneath which
+    /// something is executed: `.github` or `gradle` linked to a plain directory would give its files names nobody judged.
+    fn link(&self, path: &TreePath, text: &str, target: &OsStr) -> Option<HoldReason> {
+        if leaves(path, Path::new(target)) {
+            return Some(HoldReason::LinkOutside);
+        }
+        let hidden = path.name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        let bin = path.parent().and_then(|p| p.name().map(|n| n == ".bin")).unwrap_or(false);
+        if hidden && !bin {
+            return Some(HoldReason::LinkAlias);
+        }
+        (self.rule)(&format!("{text}/"))
+    }
+
+    /// Why the whole of `.git` would wait: for what moved in it, or for no fault of its own.
+    /// A reference of a submodule or worktree is one like those of the repository itself.
+    pub(crate) fn hold_git(&self, unit: &[Change], host: &Host<'_>) -> Option<HoldReason> {
         if self.clock_went_back {
             return Some(HoldReason::ClockWentBack);
         }
-        self.review.then_some(HoldReason::Review)
+        let moved = unit.iter().filter(|change| change.node != NodeKind::Directory);
+        let places = moved.filter_map(|change| host.git.split(&change.path));
+        let ruled = places.map(|(_, rest)| format!(".git/{rest}")).find_map(|at| (self.rule)(&at));
+        ruled.or(self.review.then_some(HoldReason::Review))
     }
 }
 
@@ -113,17 +134,6 @@ fn is_of_bare_repository(change: &Change, host: &Host<'_>) -> Result<bool, Works
         dir = dir.child(name);
     }
     Ok(false)
-}
-
-/// A link that leaves the workspace, or that stands under a hidden name for something else: `.github` linked to a
-/// plain directory would give its files a name nobody judged.
-fn link(path: &TreePath, target: &OsStr) -> Option<HoldReason> {
-    if leaves(path, Path::new(target)) {
-        return Some(HoldReason::LinkOutside);
-    }
-    let hidden = path.name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-    let bin = path.parent().and_then(|p| p.name().map(|n| n == ".bin")).unwrap_or(false);
-    (hidden && !bin).then_some(HoldReason::LinkAlias)
 }
 
 /// Whether a target goes above the workspace, or may: what it names first can be a link itself, so the parent of that

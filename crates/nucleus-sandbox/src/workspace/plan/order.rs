@@ -3,12 +3,13 @@
 use std::io;
 use std::path::Path;
 
+use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
 use super::conflict::Host;
 use crate::workspace::change::{Change, ChangeKind};
 use crate::workspace::error::{At as _, Doing, WorkspaceError};
-use crate::workspace::git::{self, GitPart};
+use crate::workspace::git::{GitDirs, GitPart};
 use crate::workspace::node::{Fingerprint, NodeKind, Stamp, mtime};
 use crate::workspace::path::TreePath;
 use crate::workspace::session::SessionMeta;
@@ -110,16 +111,11 @@ fn arrange_one(
         let mode = new.st_mode & FILE_BITS | kept;
         return Ok(Some((9, Op::Chmod { path, expected: Fingerprint::of(&old), mode })));
     }
-    let uid = meta.ids.map_or(Some(new.st_uid), |ids| ids.host_uid(new.st_uid, meta.uid));
     let mut owner = Owner {
-        uid: uid.unwrap_or(meta.uid),
+        uid: owner_on_host(&new, meta),
         gid: meta.ids.and_then(|ids| ids.host_gid(new.st_gid, meta.gid)).unwrap_or(meta.gid),
         mode: new.st_mode & FILE_BITS,
     };
-    if meta.ids.is_none() && rustix::process::geteuid().is_root() {
-        // Without a map nothing made by a pod can stand for anybody but the workspace's owner.
-        owner.uid = meta.uid;
-    }
     let parent = host.tree.stat(&path.parent().unwrap_or_default())?;
     if let Some(parent) = parent.filter(|p| p.st_mode & SETGID != 0) {
         owner.gid = parent.st_gid;
@@ -131,24 +127,38 @@ fn arrange_one(
     let replaced = old
         .filter(|o| NodeKind::of(o) != NodeKind::Directory && change.kind == ChangeKind::Modified);
     if let Some(old) = &replaced {
-        owner.uid = old.st_uid;
+        // What belongs to somebody else by now was held, unless the user accepted it as it is.
+        if owner.uid == old.st_uid || !rustix::process::geteuid().is_root() {
+            owner.uid = old.st_uid;
+        }
         owner.gid = old.st_gid;
     }
     let expected = replaced.as_ref().map(Fingerprint::of);
-    let rank = rank(&path);
+    let rank = rank(&path, &host.git);
     Ok(Some((rank, Op::Put { path, expected, slot: slot(), owner, mtime: mtime(&new) })))
 }
 
+/// Whose a node that a task left is on the host.
+pub(super) fn owner_on_host(new: &Stat, meta: &SessionMeta) -> u32 {
+    match meta.ids {
+        Some(ids) => ids.host_uid(new.st_uid, meta.uid).unwrap_or(meta.uid),
+        // Without a map nothing made by a pod can stand for anybody but the workspace's owner.
+        None if rustix::process::geteuid().is_root() => meta.uid,
+        None => new.st_uid,
+    }
+}
+
 /// Git's objects, then ordinary files, then git's bookkeeping, then references, the index and HEAD.
-fn rank(path: &TreePath) -> u8 {
+fn rank(path: &TreePath, git: &GitDirs) -> u8 {
     if !super::hold::is_own_git(path) {
         return 4;
     }
-    match (git::part(path), path.as_str()) {
-        (GitPart::Object, Some(p)) if p.ends_with(".idx") => 4,
+    let rest = git.split(path).map(|(_, rest)| rest);
+    match (git.part(path), rest) {
+        (GitPart::Object, Some(rest)) if rest.ends_with(".idx") => 4,
         (GitPart::Object, _) => 3,
-        (GitPart::State, Some(".git/index")) => 7,
-        (GitPart::State, Some(".git/HEAD")) => 8,
+        (GitPart::State, Some("index")) => 7,
+        (GitPart::State, Some("HEAD")) => 8,
         (GitPart::State, _) => 6,
         _ => 5,
     }

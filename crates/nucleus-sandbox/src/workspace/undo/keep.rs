@@ -17,7 +17,7 @@ use crate::workspace::limits::UNDO_BYTES;
 use crate::workspace::node::{Fingerprint, NodeKind, mtime};
 use crate::workspace::path::TreePath;
 use crate::workspace::plan::{ConflictReason, Op, Owner};
-use crate::workspace::review;
+use crate::workspace::removal;
 use crate::workspace::session::{Session, sync_parent};
 use crate::workspace::stage;
 use crate::workspace::tree::{Tree, stat_at};
@@ -40,7 +40,7 @@ pub(crate) fn keep(
     let number = super::layers(session)?.last().map_or(1, |last| last.saturating_add(1));
     let dir = super::images_dir(session, number);
     // A process that died here left some images and no layer.
-    review::remove_tree(&dir).at(Doing::Remove, &dir)?;
+    removal::remove_tree(&dir).at(Doing::Remove, &dir)?;
     fs::DirBuilder::new().mode(0o700).create(&dir).at(Doing::Write, &dir)?;
     let done: Vec<&Op> = ops.iter().filter(|op| !conflicted.contains_key(op.path())).collect();
     let host = executor.host();
@@ -58,7 +58,7 @@ pub(crate) fn keep(
         Err(error) => lost(format!("what it replaced could not be kept ({error})")),
     };
     if layer.lost.is_some() {
-        review::remove_tree(&dir).at(Doing::Remove, &dir)?;
+        removal::remove_tree(&dir).at(Doing::Remove, &dir)?;
     }
     sync_parent(&dir)?;
     super::save(session, number, &layer)

@@ -1,7 +1,7 @@
 //! What answers requests without asking again: rules a human made, and the break-glass window. And answers that come
 //! back from a webhook.
 
-use nucleus_wire::approvals::{BreakGlass, RuleView, Similar};
+use nucleus_wire::approvals::{BreakGlass, RuleView, Similar, brief};
 
 use super::ApprovalBook;
 use super::inner::{Detail, Inner};
@@ -130,13 +130,14 @@ impl ApprovalBook {
         let key = inner.webhook.as_ref().ok_or(AnswerError::NoKey)?;
         let signed = key.verify_answer(document, &inner.session, inner.now_ms())?;
         let approves = signed.approves();
-        let fits = |state: &State| {
-            state.entries.get(&signed.id).is_none_or(|entry| {
-                entry.request.digest.hex() == signed.digest && entry.nonce.hex() == signed.nonce
-            })
-        };
-        if !fits(&inner.lock()) {
-            return Err(AnswerError::OtherRequest.into());
+        if let Some(entry) = inner.lock().entries.get(&signed.id) {
+            if entry.request.digest.hex() != signed.digest || entry.nonce.hex() != signed.nonce {
+                return Err(AnswerError::OtherRequest.into());
+            }
+            // Who answers there was sent the beginning of it, and nobody says yes to what they were not shown.
+            if approves && brief(&entry.request.rendering.text, "").is_some() {
+                return Err(AnswerError::NotShown.into());
+            }
         }
         let answer = if approves {
             Answer::approve("webhook")

@@ -134,6 +134,9 @@ impl State {
 
     /// Moves a request into the bounded history.
     pub(super) fn settle(&mut self, id: &str) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.request.rendering.let_go();
+        }
         self.settled.push_back(id.to_owned());
         while self.settled.len() > MAX_SETTLED_APPROVALS {
             if let Some(oldest) = self.settled.pop_front()

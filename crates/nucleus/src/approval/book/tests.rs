@@ -16,8 +16,9 @@ use super::{Answer, ApprovalBook, ApprovalSetup, DecideError, SettledAs, Submitt
 use crate::approval::canonical::ApprovalRequest;
 use crate::approval::glass::BreakGlassKey;
 use crate::approval::grant::{ApprovalKey, GrantError};
-use crate::approval::operand::Operands;
+use crate::approval::operand::{Operands, PinnedProgram};
 use crate::approval::past::Past;
+use crate::approval::render::Rendering;
 use crate::approval::similar::{CommandShape, Shape};
 use crate::approval::webhook::WebhookKey;
 use crate::caller::Principal;
@@ -115,6 +116,16 @@ fn policy() -> Digest {
     Digest::of(b"policy")
 }
 
+/// The program `cp`, with this digest.
+fn program(sha256: &str) -> PinnedProgram {
+    PinnedProgram {
+        path: "/usr/bin/cp".to_owned(),
+        real: "/usr/bin/cp".to_owned(),
+        sha256: Some(sha256.to_owned()),
+        agent_writable: false,
+    }
+}
+
 fn request(name: &str) -> ApprovalRequest {
     ApprovalRequest {
         digest: Digest::of(name.as_bytes()),
@@ -123,16 +134,16 @@ fn request(name: &str) -> ApprovalRequest {
         operation: "git_push",
         rule: "ask.gate",
         target: name.to_owned(),
-        rendering: name.to_owned(),
+        rendering: Rendering { text: name.into(), complete: true },
         shape: Shape {
             tool: ToolName::Run,
             command: Some(CommandShape {
-                argv: ["git", "push", name].map(str::to_owned).to_vec(),
+                argv: ["cp", "seed", name].map(str::to_owned).to_vec(),
                 cwd: ".".to_owned(),
                 stdin: None,
                 background: false,
             }),
-            operands: Operands::default(),
+            operands: Operands { program: Some(program("p")), ..Operands::default() },
         },
     }
 }
@@ -231,6 +242,31 @@ fn duplicates_are_one_request_and_five_may_wait() {
     assert_eq!(told.0.lock().unwrap().len(), 5);
     book.decide(&first, Answer::approve("terminal")).unwrap();
     submitted(&book, "f");
+}
+
+#[test]
+fn nobody_is_asked_what_is_too_long_to_be_read_and_all_of_the_rest_can_be() {
+    let World { book, told, directory: _kept, .. } = world();
+    let of = |name: &str, lines: usize, complete: bool| {
+        let text: String = (0..lines).map(|n| format!("line {n}\n")).collect();
+        ApprovalRequest { rendering: Rendering { text: text.into(), complete }, ..request(name) }
+    };
+    assert_eq!(book.submit(of("a", 1, false)).unwrap(), Submitted::TooLong);
+    assert!(told.0.lock().unwrap().is_empty());
+    // Control: the same length, but all of it.
+    let Submitted::Pending { id } = book.submit(of("a", 100_000, true)).unwrap() else { panic!() };
+    let listed = book.requests().remove(0).view;
+    assert!(!listed.complete && listed.rendering.len() < 3_000, "{}", listed.rendering.len());
+    let hint = format!("nucleus approvals show {id} prints all of it\n");
+    assert!(listed.rendering.ends_with(&hint), "{}", listed.rendering);
+    let whole = book.request(&id).unwrap().view;
+    assert!(whole.complete && whole.rendering.ends_with("line 99999\n"));
+    // Settled it is remembered by its beginning, and says so.
+    book.decide(&id, Answer::refuse("terminal", None)).unwrap();
+    let settled = book.request(&id).unwrap().view;
+    assert!(!settled.complete && settled.rendering.contains("was let go"), "{}", settled.rendering);
+    assert_eq!(book.requests().remove(0).view.rendering, settled.rendering);
+    assert!(book.request("none").is_none());
 }
 
 #[test]

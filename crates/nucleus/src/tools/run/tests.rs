@@ -3,6 +3,7 @@ use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use lattice_guard::RelPath;
 use nucleus_wire::tool::ToolCall;
@@ -98,9 +99,12 @@ struct Room {
 
 impl Room {
     fn new() -> Self {
+        Self::of(Duration::from_millis(300))
+    }
+
+    fn of(foreground: Duration) -> Self {
         let bench = Bench::new();
         let host = Arc::new(HostRunner { root: bench.ws(""), seen: Mutex::default() });
-        let foreground = Duration::from_millis(300);
         let jobs = Arc::new(Jobs::new(JobLimits { foreground, ..JobLimits::default() }, None));
         let runner: Arc<dyn Runner> = host.clone();
         Self { bench, host, runner, jobs }
@@ -208,6 +212,24 @@ fn background_and_timeout_are_honoured() {
     let waited =
         room.call("job_output", serde_json::json!({"job": id.as_str(), "wait_s": 20})).unwrap();
     assert!(waited.text.contains("timed out after 1."), "{}", waited.text);
+}
+
+#[test]
+fn a_command_whose_own_time_ends_first_is_told_so_in_its_own_answer() {
+    let room = Room::of(Duration::from_secs(30));
+    let begun = Instant::now();
+    let call = serde_json::json!({"command": "echo so far; sleep 600", "timeout_s": 1});
+    let done = room.call("run", call).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(done.job, None, "{}", done.text);
+    assert!(done.text.starts_with("so far\n[timed out after 1."), "{}", done.text);
+    assert_eq!((done.detail.as_str(), done.is_error), ("timed out", true));
+    assert_eq!(done.exit, Some(Exit::Signal(9)));
+    let data = done.structured.unwrap();
+    assert_eq!((&data["timed_out"], &data["signal"]), (&true.into(), &9.into()));
+    // Control: one that is done in time.
+    let done = room.call("run", serde_json::json!({"command": "true", "timeout_s": 1})).unwrap();
+    assert_eq!((done.detail.as_str(), done.is_error), ("exit 0", false));
 }
 
 #[test]

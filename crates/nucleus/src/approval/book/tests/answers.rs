@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::super::AnswerRefused;
 use super::{
-    ApprovalBook, DecideError, Digest, START_MS, WEBHOOK, World, policy, submitted, world,
+    ApprovalBook, DecideError, Digest, START_MS, Submitted, WEBHOOK, World, policy, submitted,
+    world,
 };
 use crate::approval::webhook::AnswerError;
 
@@ -99,4 +100,18 @@ fn an_answer_that_is_not_proved_decides_nothing() {
     assert!(matches!(proof(book.answer(&in_time)), AnswerError::Time));
     assert!(book.pending().is_empty(), "expired by now, and never granted");
     assert!(book.present(Digest::of(b"a"), policy()).is_none());
+}
+
+#[test]
+fn a_message_that_did_not_hold_all_of_it_brings_no_yes() {
+    let World { book, directory: _kept, .. } = world();
+    let mut long = super::request("a");
+    long.rendering.text = "line\n".repeat(1_000).into();
+    let Submitted::Pending { id } = book.submit(long).unwrap() else { panic!() };
+    let yes = answer(&book, &id, "approve", json!({}), json!({}));
+    assert!(matches!(proof(book.answer(&yes)), AnswerError::NotShown));
+    assert!(book.present(Digest::of(b"a"), policy()).is_none());
+    // A no needs no reading.
+    let no = answer(&book, &id, "deny", json!({}), json!({}));
+    assert_eq!(book.answer(&no).unwrap(), (id, false));
 }

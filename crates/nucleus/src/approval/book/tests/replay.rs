@@ -13,6 +13,7 @@ use super::{
     Answer, ApprovalRequest, DecideError, Digest, GrantError, Operands, Past, SettledAs, Submitted,
     World, keys, policy, principal, request, submitted, world, world_of,
 };
+use crate::approval::before::Before;
 use crate::approval::canonical::Subject;
 use crate::caller::Principal;
 
@@ -135,7 +136,7 @@ fn digest(argv: &[&str], who: &Principal, policy: Digest) -> Digest {
         rule: "ask.gate",
         because: "",
     };
-    ApprovalRequest::new(&subject, &Operands::default()).unwrap().digest
+    ApprovalRequest::new(&subject, &Operands::default(), &Before::default()).unwrap().digest
 }
 
 #[test]

@@ -8,7 +8,7 @@ use nucleus_wire::control::ApprovalMode;
 
 use super::{
     Answer, ApprovalBook, ApprovalSetup, DecideError, Digest, SettledAs, Submitted, World,
-    break_glass_pair, policy, public_key, request, submitted, world,
+    break_glass_pair, policy, program, public_key, request, submitted, world,
 };
 use crate::approval::glass::{BreakGlassError, BreakGlassKey};
 use crate::caller::Principal;
@@ -18,13 +18,13 @@ fn pattern(argv: &str) -> Similar {
     Similar { argv: Some(argv.to_owned()), count: Some(2), ..Similar::default() }
 }
 
-/// Makes a rule with the yes to `git push a`; gives the rule's id.
+/// Makes a rule with the yes to `cp seed a`; gives the rule's id.
 fn rule(book: &ApprovalBook, similar: Similar) -> String {
     let id = submitted(book, "a");
     book.decide(&id, Answer::approve_similar("socket", similar)).unwrap().unwrap()
 }
 
-/// Uses the grant for `git push NAME` up.
+/// Uses the grant for `cp seed NAME` up.
 fn use_up(book: &ApprovalBook, name: &str) {
     let presented = book.present(Digest::of(name.as_bytes()), policy()).unwrap();
     let _consumed = book.consume(presented, Digest::of(name.as_bytes()), policy()).unwrap();
@@ -33,7 +33,7 @@ fn use_up(book: &ApprovalBook, name: &str) {
 #[test]
 fn a_rule_answers_similar_calls_as_often_as_it_says() {
     let World { book, told, writer, directory, .. } = world();
-    let id = rule(&book, pattern("git push *"));
+    let id = rule(&book, pattern("cp seed *"));
     for name in ["b", "c"] {
         assert_eq!(book.submit(request(name)).unwrap(), Submitted::Granted, "{name}");
         use_up(&book, name);
@@ -54,7 +54,7 @@ fn a_rule_answers_similar_calls_as_often_as_it_says() {
 #[test]
 fn a_rule_covers_nothing_else() {
     let World { book, directory: _kept, .. } = world();
-    rule(&book, pattern("git push *"));
+    rule(&book, pattern("cp seed *"));
     let other = |change: &dyn Fn(&mut super::ApprovalRequest)| {
         let mut request = request("b");
         change(&mut request);
@@ -65,7 +65,7 @@ fn a_rule_covers_nothing_else() {
             command.argv = argv.iter().map(|&word| word.to_owned()).collect();
         }
     };
-    assert!(other(&|r| command(r, &["git", "push --force b"])), "words are not joined");
+    assert!(other(&|r| command(r, &["cp", "seed b"])), "words are not joined");
     assert!(other(&|r| r.principal = Principal::agent("claude", "s-2").unwrap()));
     assert!(other(&|r| {
         r.digest = Digest::of(b"policy 2");
@@ -81,21 +81,17 @@ fn a_rule_covers_nothing_else() {
 
 #[test]
 fn a_rule_is_bound_to_the_program_and_the_files_that_were_shown() {
-    use crate::approval::operand::{Pinned, PinnedProgram};
+    use crate::approval::operand::Pinned;
     let World { book, directory: _kept, .. } = world();
-    let script = |name: &str, sha256: &str, program: &str| {
+    let script = |name: &str, sha256: &str, digest: &str| {
         let mut request = request(name);
-        request.shape.operands.program = Some(PinnedProgram {
-            path: "/usr/bin/git".to_owned(),
-            real: "/usr/bin/git".to_owned(),
-            sha256: Some(program.to_owned()),
-        });
+        request.shape.operands.program = Some(program(digest));
         let file = Pinned::File { sha256: sha256.to_owned(), bytes: 1 };
         request.shape.operands.files.insert("hook.sh".to_owned(), file);
         request
     };
     let Submitted::Pending { id } = book.submit(script("a", "aa", "p")).unwrap() else { panic!() };
-    book.decide(&id, Answer::approve_similar("socket", pattern("git push *"))).unwrap();
+    book.decide(&id, Answer::approve_similar("socket", pattern("cp seed *"))).unwrap();
     assert_eq!(book.submit(script("b", "aa", "p")).unwrap(), Submitted::Granted, "control");
     for swapped in [script("c", "bb", "p"), script("d", "aa", "q")] {
         assert!(matches!(book.submit(swapped).unwrap(), Submitted::Pending { .. }));
@@ -105,13 +101,13 @@ fn a_rule_is_bound_to_the_program_and_the_files_that_were_shown() {
 #[test]
 fn a_rule_ends_by_time_and_by_being_revoked() {
     let World { book, clock, directory: _kept, .. } = world();
-    let id = rule(&book, Similar { seconds: Some(60), ..pattern("git push *") });
+    let id = rule(&book, Similar { seconds: Some(60), ..pattern("cp seed *") });
     assert_eq!(book.rules().len(), 1);
     assert!(book.revoke(&id).unwrap());
     assert!(!book.revoke(&id).unwrap(), "it is gone");
     assert!(matches!(book.submit(request("b")).unwrap(), Submitted::Pending { .. }));
     let Submitted::Pending { id } = book.submit(request("c")).unwrap() else { panic!() };
-    let timed = Similar { seconds: Some(60), ..pattern("git push *") };
+    let timed = Similar { seconds: Some(60), ..pattern("cp seed *") };
     book.decide(&id, Answer::approve_similar("socket", timed)).unwrap();
     assert_eq!(book.submit(request("d")).unwrap(), Submitted::Granted, "control");
     clock.0.store(60_000, Ordering::SeqCst);
@@ -124,12 +120,12 @@ fn a_rule_that_cannot_be_made_decides_nothing() {
     let World { book, directory: _kept, .. } = world();
     let id = submitted(&book, "a");
     for similar in [
-        pattern("git pull *"),
+        pattern("cp other *"),
         pattern("sh *"),
-        pattern("git push*"),
-        Similar { count: Some(0), ..pattern("git push *") },
-        Similar { count: Some(51), ..pattern("git push *") },
-        Similar { seconds: Some(3_601), ..pattern("git push *") },
+        pattern("cp seed*"),
+        Similar { count: Some(0), ..pattern("cp seed *") },
+        Similar { count: Some(51), ..pattern("cp seed *") },
+        Similar { seconds: Some(3_601), ..pattern("cp seed *") },
         Similar { path_prefix: Some("src".to_owned()), ..Similar::default() },
     ] {
         let refused = book.decide(&id, Answer::approve_similar("socket", similar.clone()));
