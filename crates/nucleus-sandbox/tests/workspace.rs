@@ -503,10 +503,12 @@ fn needs_root_owners_come_back_from_the_pods_ids() {
     use std::os::unix::fs::{chown, lchown};
     let mut task = task(|ws| {
         write(&ws.join("of-owner"), "old");
-        write(&ws.join("of-other"), "old");
+        for name in ["of-other", "of-other-in-place"] {
+            write(&ws.join(name), "old");
+            chown(ws.join(name), Some(77), Some(78)).unwrap();
+        }
         chown(ws, Some(1234), Some(1235)).unwrap();
         chown(ws.join("of-owner"), Some(1234), Some(1235)).unwrap();
-        chown(ws.join("of-other"), Some(77), Some(78)).unwrap();
     });
     let ids = workspace::IdMap {
         pod_uid: 900_000,
@@ -523,14 +525,21 @@ fn needs_root_owners_come_back_from_the_pods_ids() {
     lchown(task.upper().join("link"), Some(900_000), Some(900_000)).unwrap();
     chown(task.upper().join("dir"), Some(900_000), Some(900_000)).unwrap();
     chown(task.upper().join("of-nobody"), Some(0), Some(0)).unwrap();
+    // Written in place by a pod that was let: what is copied up keeps its owner.
+    task.put("of-other-in-place", "new");
+    chown(task.upper().join("of-other-in-place"), Some(800_077), Some(800_078)).unwrap();
     let report = task.apply();
-    assert_eq!((held(&report), conflicts(&report)), (vec![], vec![]));
+    let lost = vec![("of-other".to_owned(), HoldReason::OwnerLost)];
+    assert_eq!((held(&report), conflicts(&report)), (lost, vec![]));
     for name in ["of-owner", "made", "dir", "dir/made", "link", "of-nobody"] {
         let found = fs::symlink_metadata(task.workspace.join(name)).unwrap();
         assert_eq!((found.uid(), found.gid()), (1234, 1235), "{name}");
     }
-    let other = fs::metadata(task.workspace.join("of-other")).unwrap();
-    assert_eq!((other.uid(), other.gid()), (77, 78), "a replaced file keeps its owner");
+    for (name, text) in [("of-other", "old"), ("of-other-in-place", "new")] {
+        let other = fs::metadata(task.workspace.join(name)).unwrap();
+        assert_eq!((other.uid(), other.gid()), (77, 78), "{name} keeps its owner");
+        assert_eq!(task.read(name), text, "{name}: nobody's file gets what the pod's own holds");
+    }
 }
 
 #[test]
@@ -605,6 +614,16 @@ fn needs_root_a_file_of_somebody_else_is_not_given_what_a_task_put_there() {
             std::os::unix::fs::chown(ws.join(name), Some(1001), Some(1001)).unwrap();
         }
     });
+    let ids = workspace::IdMap {
+        pod_uid: 900_000,
+        pod_gid: 900_000,
+        private_base: 800_000,
+        private_len: 65_536,
+    };
+    task.session.set_mode(&task.lock, Mode::Overlay, Some(ids)).unwrap();
+    let upper = task.upper();
+    let own =
+        |name: &str, id| std::os::unix::fs::chown(upper.join(name), Some(id), Some(id)).unwrap();
     // Replaced by files of the task's own user, one of them with nothing but other bits.
     for (name, text) in
         [("own.sh", "changed\n"), ("other.sh", "changed\n"), ("bits.sh", "as it was\n")]
@@ -612,10 +631,11 @@ fn needs_root_a_file_of_somebody_else_is_not_given_what_a_task_put_there() {
         task.put(name, text);
         let bits = fs::Permissions::from_mode(0o777);
         fs::set_permissions(task.upper().join(name), bits).unwrap();
+        own(name, 900_000);
     }
     // Written in place by somebody who was let: the copy keeps its owner.
     task.put("kept.sh", "changed\n");
-    std::os::unix::fs::chown(task.upper().join("kept.sh"), Some(1001), Some(1001)).unwrap();
+    own("kept.sh", 801_001);
     let report = task.apply();
     let held: Vec<(String, HoldReason)> =
         report.held.iter().map(|h| (h.path.to_string(), h.reason)).collect();

@@ -506,6 +506,29 @@ fn a_repack_is_held_and_goes_when_accepted() {
 }
 
 #[test]
+fn a_pack_that_claims_the_name_of_another_object_is_held() {
+    let mut task = task(prepare, |dir| {
+        let victim = git(dir, &["rev-parse", &format!("HEAD:{WORKFLOW}")]);
+        let evil = hash_object(dir, "blob", b"name: EVIL\n");
+        let args = ["pack-objects", "-q", ".git/objects/pack/pack"];
+        let name = input(dir, &args, format!("{evil}\n").as_bytes());
+        let index = dir.join(format!(".git/objects/pack/pack-{name}.idx"));
+        let mut bytes = fs::read(&index).unwrap();
+        let victim = unhex(&victim);
+        for (first, count) in bytes[8..8 + 1024].chunks_mut(4).enumerate() {
+            let has = first >= usize::from(victim[0]);
+            count.copy_from_slice(&u32::from(has).to_be_bytes());
+        }
+        bytes[8 + 1024..8 + 1024 + 20].copy_from_slice(&victim);
+        writable(&index);
+        fs::write(&index, bytes).unwrap();
+    });
+    held(&mut task, HoldReason::GitPacked, &["packs"]);
+    let packs = fs::read_dir(task.workspace.join(".git/objects/pack")).unwrap().flatten();
+    assert_eq!(packs.filter(|e| e.path().extension().is_some_and(|x| x == "pack")).count(), 1);
+}
+
+#[test]
 fn objects_that_are_not_what_they_say_are_held() {
     fn loose_history(dir: &Path) {
         write(dir, "f", "one\n");

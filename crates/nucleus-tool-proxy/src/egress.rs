@@ -138,7 +138,8 @@ pub(crate) fn model_gate(
         hint: None,
     };
     let provider = upstream.provider.parse::<Provider>().map_err(|error| usage(&error))?;
-    let origin = Origin::parse(&upstream.base_url).map_err(|error| usage(&error))?;
+    let origin = Origin::parse(&upstream.base_url)
+        .map_err(|error| usage(&format!("the model upstream: {error}")))?;
     let secret = key.map(read_key).transpose().map_err(|error| usage(&error))?;
     let mut prices = PriceTable::builtin().map_err(|error| usage(&error))?;
     if let Some(text) = &upstream.prices {

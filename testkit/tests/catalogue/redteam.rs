@@ -364,20 +364,17 @@ fn what_the_policy_lets_nobody_write_stays_in_the_session_however_it_was_written
         assert_eq!(host.read("gradle/wrapper/gradle-wrapper.jar"), None, "{outcome}");
         host.nucleus(&["discard"]).expect_code(0);
 
+        // Hidden from the judge of command lines, who sees a script.
+        host.file("c.sh", "git commit -q --allow-empty -m x\n");
         let git = |text: &str| at(&host, &host.workspace(), text).expect_code(0);
         git(
             "git init -q -b main . && git config user.name n && git config user.email n@e && git add -A && git commit -qm first",
         );
         let head = || git("git rev-parse HEAD").stdout;
         let (before, commits) = (head(), "git commit -q --allow-empty -m x");
-        // Hidden from the judge of command lines.
-        let hidden = format!("c=commit; git $c -q --allow-empty -m x && {commits}");
         let writes = format!("{reads}write_files = \"always\"\n");
         for level in ["never", "ask", "low_risk"] {
-            let outcome = run(
-                &format!("{writes}git_commit = \"{level}\"\n"),
-                &format!("eval '{hidden}' || true"),
-            );
+            let outcome = run(&format!("{writes}git_commit = \"{level}\"\n"), "sh c.sh || true");
             assert_eq!(head(), before, "as {account:?} with {level}: {outcome}");
             host.nucleus(&["discard"]).expect_code(0);
         }

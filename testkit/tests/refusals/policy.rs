@@ -127,7 +127,11 @@ fn every_kind_of_bad_policy_is_told_with_its_place() {
             with(&host, text.as_bytes(), code, words);
         }
         // The control: the same command under a sound file.
-        host.put(host.place(), "p.toml", b"[capabilities]\nrun_bash = \"always\"\n");
+        host.put(
+            host.place(),
+            "p.toml",
+            b"[capabilities]\nwrite_files = \"always\"\nrun_bash = \"always\"\n",
+        );
         let file = host.place().join("p.toml");
         host.nucleus(&[
             "run",
