@@ -429,7 +429,13 @@ fn what_is_staged_is_judged() {
 
 #[test]
 fn a_tree_held_ready_by_the_index_does_not_cross() {
-    // `write-tree` keeps the ids of trees in the index; one of them is exchanged for that of an evil twin.
+    // `write-tree` keeps the ids of trees in the index; one of them is exchanged for that of an evil twin, which the next
+    // commit of anything else would hold.
+    let next = |dir: &Path| {
+        git(dir, &["update-index", "--chmod=+x", "f"]);
+        let tree = git(dir, &["write-tree"]);
+        git(dir, &["rev-parse", &format!("{tree}:.github")])
+    };
     let forge = |dir: &Path| {
         git(dir, &["read-tree", "HEAD"]);
         git(dir, &["status"]);
@@ -441,17 +447,17 @@ fn a_tree_held_ready_by_the_index_does_not_cross() {
         let evil = make_tree(dir, &[("040000", "tree", &workflows, "workflows")]);
         let index = dir.join(".git/index");
         let mut bytes = fs::read(&index).unwrap();
-        let (good, evil) = (unhex(&good), unhex(&evil));
-        let at = bytes.windows(20).rposition(|w| w == good.as_slice()).unwrap();
-        bytes[at..at + 20].copy_from_slice(&evil);
+        let at = bytes.windows(20).rposition(|w| w == unhex(&good).as_slice()).unwrap();
+        bytes[at..at + 20].copy_from_slice(&unhex(&evil));
         let end = bytes.len() - 20;
         bytes[end..].fill(0);
+        fs::write(&index, &bytes).unwrap();
+        assert_eq!(next(dir), evil, "control: git believes it");
         fs::write(&index, &bytes).unwrap();
     };
     let mut task = task(prepare, forge);
     applied(&mut task);
-    let tree = git(&task.workspace, &["write-tree"]);
-    assert_eq!(tree, git(&task.workspace, &["rev-parse", "HEAD^{tree}"]), "what the index lists");
+    assert_eq!(next(&task.workspace), git(&task.workspace, &["rev-parse", "HEAD:.github"]));
 }
 
 fn hash_object(dir: &Path, kind: &str, content: &[u8]) -> String {
