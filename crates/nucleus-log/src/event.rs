@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::digest::Digest;
@@ -147,9 +148,12 @@ impl Event {
     pub(crate) fn encode(&self, stamp: &Stamp, budget: usize) -> Result<Vec<u8>, EventError> {
         self.refuse()?;
         let mut members = self.members(stamp);
-        while encoded_len(&members) > budget && shrink(&mut members) {}
-        let mut bytes = Vec::with_capacity(512);
+        let mut bytes = Vec::with_capacity(1_024);
         object(&mut bytes, &members);
+        while bytes.len() > budget && shrink(&mut members) {
+            bytes.clear();
+            object(&mut bytes, &members);
+        }
         if json::Scanner::default().event(&bytes).is_some_and(|(_, rest)| rest.is_empty()) {
             Ok(bytes)
         } else {
@@ -157,7 +161,7 @@ impl Event {
         }
     }
 
-    fn members(&self, stamp: &Stamp) -> Vec<Member> {
+    fn members<'a>(&'a self, stamp: &'a Stamp) -> Vec<Member<'a>> {
         let mut members = Members(Vec::with_capacity(20));
         members.fixed("type", &self.kind);
         members.fixed("agent_id", &self.agent_id);
@@ -180,12 +184,12 @@ impl Event {
         members.integer("cost_micro_usd", self.cost_micro_usd);
         if !self.detail.is_empty() {
             let parts = self.detail.iter().map(|(name, value)| Member {
-                name: Cow::Owned(name.clone()),
-                value: Encoded::Json(bounded(value).to_string().into_bytes()),
+                name,
+                value: Encoded::Json(json(&bounded(value))),
                 fixed: false,
             });
             members.0.push(Member {
-                name: Cow::Borrowed("detail"),
+                name: "detail",
                 value: Encoded::Object(parts.collect()),
                 fixed: false,
             });
@@ -195,45 +199,51 @@ impl Event {
 }
 
 /// One member of an object under construction.
-struct Member {
-    name: Cow<'static, str>,
-    value: Encoded,
+struct Member<'a> {
+    name: &'a str,
+    value: Encoded<'a>,
     fixed: bool,
 }
 
-enum Encoded {
+enum Encoded<'a> {
+    Text(&'a str),
+    Integer(u64),
     Json(Vec<u8>),
-    Object(Vec<Member>),
+    Object(Vec<Member<'a>>),
 }
 
-struct Members(Vec<Member>);
+struct Members<'a>(Vec<Member<'a>>);
 
-impl Members {
-    fn push(&mut self, name: &'static str, json: Vec<u8>, fixed: bool) {
-        self.0.push(Member { name: Cow::Borrowed(name), value: Encoded::Json(json), fixed });
+impl<'a> Members<'a> {
+    fn fixed(&mut self, name: &'static str, text: &'a str) {
+        self.0.push(Member { name, value: Encoded::Text(text), fixed: true });
     }
-    fn fixed(&mut self, name: &'static str, text: &str) {
-        self.push(name, string(text), true);
-    }
-    fn id(&mut self, name: &'static str, text: Option<&str>) {
+    fn id(&mut self, name: &'static str, text: Option<&'a str>) {
         if let Some(text) = text {
-            self.push(name, string(text), true);
+            self.fixed(name, text);
         }
     }
-    fn text(&mut self, name: &'static str, text: Option<&str>) {
+    fn text(&mut self, name: &'static str, text: Option<&'a str>) {
         if let Some(text) = text {
-            self.push(name, string(text), false);
+            self.0.push(Member { name, value: Encoded::Text(text), fixed: false });
         }
     }
     fn integer(&mut self, name: &'static str, value: Option<u64>) {
         if let Some(value) = value {
-            self.push(name, bounded(&Value::from(value)).to_string().into_bytes(), true);
+            self.0.push(Member { name, value: Encoded::Integer(value), fixed: true });
         }
     }
 }
 
-fn string(text: &str) -> Vec<u8> {
-    Value::from(text).to_string().into_bytes()
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(&mut bytes, value);
+    bytes
+}
+
+fn put(bytes: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Texts and values of JSON have no failing case, and neither has a vector as a writer.
+    let _written = serde_json::to_writer(bytes, value);
 }
 
 /// The value with every number outside the format written as text.
@@ -252,24 +262,7 @@ fn bounded(value: &Value) -> Value {
     }
 }
 
-fn value_len(value: &Encoded) -> usize {
-    match value {
-        Encoded::Json(json) => json.len(),
-        Encoded::Object(members) => encoded_len(members),
-    }
-}
-
-/// Length of the object that [`object`] writes.
-fn encoded_len(members: &[Member]) -> usize {
-    let separators = members.len().saturating_add(1);
-    members.iter().fold(separators, |sum, member| {
-        sum.saturating_add(string(&member.name).len())
-            .saturating_add(value_len(&member.value))
-            .saturating_add(1)
-    })
-}
-
-fn object(bytes: &mut Vec<u8>, members: &[Member]) {
+fn object(bytes: &mut Vec<u8>, members: &[Member<'_>]) {
     let mut separator = b'{';
     if members.is_empty() {
         bytes.push(b'{');
@@ -277,42 +270,52 @@ fn object(bytes: &mut Vec<u8>, members: &[Member]) {
     for member in members {
         bytes.push(separator);
         separator = b',';
-        bytes.extend_from_slice(&string(&member.name));
+        put(bytes, member.name);
         bytes.push(b':');
-        match &member.value {
-            Encoded::Json(json) => bytes.extend_from_slice(json),
-            Encoded::Object(members) => object(bytes, members),
-        }
+        member.value.write(bytes);
     }
     bytes.push(b'}');
+}
+
+impl Encoded<'_> {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => put(bytes, *text),
+            Self::Integer(value) if *value < INTEGER_LIMIT => put(bytes, value),
+            Self::Integer(value) => put(bytes, &value.to_string()),
+            Self::Json(json) => bytes.extend_from_slice(json),
+            Self::Object(members) => object(bytes, members),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes
+    }
 }
 
 /// The shortest value that a digest makes shorter.
 const DIGESTED_BYTES: usize = 112;
 
-fn digested(json: &[u8]) -> Encoded {
+fn digested(json: &[u8]) -> Encoded<'static> {
     let text = format!("{{\"sha256\":\"{}\",\"size\":{}}}", Digest::of(json), json.len());
     Encoded::Json(text.into_bytes())
 }
 
 /// Puts digest and size in the place of the largest value; false when nothing is left to shrink.
-fn shrink(members: &mut [Member]) -> bool {
-    let largest = members.iter_mut().filter(|m| !m.fixed).max_by_key(|m| value_len(&m.value));
-    let Some(member) = largest.filter(|m| value_len(&m.value) > DIGESTED_BYTES) else {
+fn shrink(members: &mut [Member<'_>]) -> bool {
+    let sized = members.iter_mut().filter(|m| !m.fixed).map(|m| (m.value.bytes(), m));
+    let largest = sized.max_by_key(|(bytes, _)| bytes.len());
+    let Some((bytes, member)) = largest.filter(|(bytes, _)| bytes.len() > DIGESTED_BYTES) else {
         return false;
     };
-    let whole = match &mut member.value {
-        Encoded::Json(json) => std::mem::take(json),
-        Encoded::Object(parts) => {
-            if shrink(parts) {
-                return true;
-            }
-            let mut whole = Vec::new();
-            object(&mut whole, parts);
-            whole
-        }
-    };
-    member.value = digested(&whole);
+    if let Encoded::Object(parts) = &mut member.value
+        && shrink(parts)
+    {
+        return true;
+    }
+    member.value = digested(&bytes);
     true
 }
 

@@ -7,20 +7,16 @@ use std::io;
 ///
 /// A root host must act on an overlay with the pod's ids: with its own, creation fails (`EOVERFLOW`) and what
 /// succeeded would belong to root. Changing away from 0 also drops the file capabilities until the ids return.
-/// Ids that are already in effect make this a plain call. If the ids cannot be restored the process
+/// If the ids cannot be restored the process
 /// ends, because going on with the wrong ones is worse.
 ///
 /// # Errors
 /// `PermissionDenied` when the kernel refuses the ids; `action` did not run.
 pub fn with_fs_ids<T>(uid: u32, gid: u32, action: impl FnOnce() -> T) -> io::Result<T> {
-    // Reading the ids never fails: an invalid id changes nothing and returns the current one.
-    let (old_uid, old_gid) = (set_fs_uid(u32::MAX), set_fs_gid(u32::MAX));
-    if (old_uid, old_gid) == (uid, gid) {
-        return Ok(action());
-    }
-    let restore = Restore { uid: old_uid, gid: old_gid };
-    set_fs_gid(gid);
-    set_fs_uid(uid);
+    // Each call tells what was in effect before it, in the order in which root may change both.
+    let gid_before = set_fs_gid(gid);
+    let restore = Restore { uid: set_fs_uid(uid), gid: gid_before };
+    // Neither says whether it was obeyed; an invalid id changes nothing and tells what is in effect.
     if set_fs_gid(u32::MAX) != gid || set_fs_uid(u32::MAX) != uid {
         drop(restore);
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));

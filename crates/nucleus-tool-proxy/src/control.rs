@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nucleus_wire::control::{
@@ -19,6 +19,9 @@ use nucleus_wire::terminal::Facts;
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A user's side that does not read for this long is as good as gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How late an event of the feed may be: for the eye it is at once, and calls that follow one another closely share one
+/// write and wake the user's side once.
+const FEED_DELAY: Duration = Duration::from_millis(10);
 /// How much of what was said is kept for a user's side that comes later, in bytes.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -60,6 +63,8 @@ pub(crate) enum AtTerminal {
 #[derive(Debug)]
 pub(crate) struct Control {
     peer: Mutex<Peer>,
+    /// Events wait where none waited.
+    gathering: Condvar,
     /// The task goes on without a user's side.
     stays: AtomicBool,
 }
@@ -67,6 +72,8 @@ pub(crate) struct Control {
 #[derive(Debug)]
 struct Peer {
     stream: Option<UnixStream>,
+    /// Events of the feed that were not sent yet, in order.
+    gathered: Vec<FeedEvent>,
     /// Which user's side this is, counted.
     count: u64,
     started: Option<Vec<u8>>,
@@ -87,19 +94,7 @@ impl Control {
         socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let mut reader = BufReader::new(socket.try_clone()?);
         match read_message(&mut reader)? {
-            Some(ToProxy::Start(spec)) => {
-                let peer = Peer {
-                    stream: Some(socket),
-                    count: 0,
-                    started: None,
-                    kept: VecDeque::new(),
-                    kept_bytes: 0,
-                    asked: BTreeMap::new(),
-                };
-                let control =
-                    Self { peer: Mutex::new(peer), stays: AtomicBool::new(spec.detached) };
-                Ok((control, reader, *spec))
-            }
+            Some(ToProxy::Start(spec)) => Ok((Self::new(socket, spec.detached), reader, *spec)),
             _ => Err(std::io::Error::new(
                 std::io::ErrorKind::InvalidData,
                 "the first control line must be `start`",
@@ -107,13 +102,45 @@ impl Control {
         }
     }
 
-    /// Sends one line. A user's side that is gone is found by the reader, so nothing is lost by not failing here.
+    fn new(stream: UnixStream, stays: bool) -> Self {
+        let peer = Peer {
+            stream: Some(stream),
+            gathered: Vec::new(),
+            count: 0,
+            started: None,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            asked: BTreeMap::new(),
+        };
+        Self { peer: Mutex::new(peer), gathering: Condvar::new(), stays: AtomicBool::new(stays) }
+    }
+
+    /// Sends one line at once, behind all that was said before. A user's side that is gone is found by the reader, so nothing is lost by not failing here.
     pub(crate) fn send(&self, message: &FromProxy) {
-        let Ok(mut line) = serde_json::to_vec(message) else { return };
-        line.push(b'\n');
         let mut peer = self.peer();
-        peer.remember(message, &line);
-        peer.write(&line);
+        peer.flush();
+        if let Some(line) = line(message) {
+            peer.remember(message, &line);
+            peer.put(&line);
+        }
+    }
+
+    /// Sends what the feed gathers, until the process ends.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    fn send_feed(self: &Arc<Self>) -> std::io::Result<()> {
+        let control = Arc::clone(self);
+        std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
+            loop {
+                let peer = control.peer();
+                let waited = control.gathering.wait_while(peer, |peer| peer.gathered.is_empty());
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+                std::thread::sleep(FEED_DELAY);
+                control.peer().flush();
+            }
+        })?;
+        Ok(())
     }
 
     /// Sends the last line, and ends the place where others could come; left in the session's directory for who comes later when nobody is there.
@@ -157,7 +184,7 @@ impl Control {
         lines.extend(peer.kept.iter().cloned());
         lines.extend(peer.asked.values().cloned());
         for line in lines {
-            peer.write(&line);
+            peer.put(&line);
         }
         Ok(peer.count)
     }
@@ -183,7 +210,21 @@ impl Control {
 }
 
 impl Peer {
-    fn write(&mut self, line: &[u8]) {
+    /// Sends what the feed gathered.
+    fn flush(&mut self) {
+        let mut lines = Vec::new();
+        for event in std::mem::take(&mut self.gathered) {
+            let message = FromProxy::Feed(event);
+            let Some(line) = line(&message) else { continue };
+            self.remember(&message, &line);
+            lines.extend(line);
+        }
+        if !lines.is_empty() {
+            self.put(&lines);
+        }
+    }
+
+    fn put(&mut self, line: &[u8]) {
         if let Some(stream) = &mut self.stream
             && stream.write_all(line).is_err()
         {
@@ -193,10 +234,9 @@ impl Peer {
     }
 
     fn let_go(&mut self, reason: &str) {
-        let told = FromProxy::Detached { reason: reason.to_owned() };
-        if let Ok(mut line) = serde_json::to_vec(&told) {
-            line.push(b'\n');
-            self.write(&line);
+        self.flush();
+        if let Some(line) = line(&FromProxy::Detached { reason: reason.to_owned() }) {
+            self.put(&line);
         }
         if let Some(stream) = self.stream.take() {
             let _closed = stream.shutdown(std::net::Shutdown::Both);
@@ -229,7 +269,13 @@ impl Peer {
 
 impl nucleus::Feed for Control {
     fn event(&self, event: FeedEvent) {
-        self.send(&FromProxy::Feed(event));
+        let mut peer = self.peer();
+        let first = peer.gathered.is_empty();
+        peer.gathered.push(event);
+        drop(peer);
+        if first {
+            self.gathering.notify_one();
+        }
     }
 }
 
@@ -243,16 +289,24 @@ impl nucleus::Approver for Control {
     }
 }
 
-/// Reads the first user's side to its end on a thread of its own.
+/// A message as it is sent; all of ours have a form.
+fn line(message: &FromProxy) -> Option<Vec<u8>> {
+    let mut line = serde_json::to_vec(message).ok()?;
+    line.push(b'\n');
+    Some(line)
+}
+
+/// Reads the first user's side to its end on a thread of its own, and sends it the feed on another.
 ///
 /// # Errors
-/// The thread could not be started.
+/// A thread could not be started.
 pub(crate) fn listen<T: Send + 'static>(
     mut reader: BufReader<UnixStream>,
     control: Arc<Control>,
     events: Sender<T>,
     wrap: impl Fn(FromUser) -> T + Send + 'static,
 ) -> std::io::Result<()> {
+    control.send_feed()?;
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
         read_all(&mut reader, &control, 0, |message| events.send(wrap(message)).is_ok())
     })?;
@@ -313,15 +367,7 @@ mod tests {
     use super::*;
 
     fn control(stream: UnixStream, stays: bool) -> Arc<Control> {
-        let peer = Peer {
-            stream: Some(stream),
-            count: 0,
-            started: None,
-            kept: VecDeque::new(),
-            kept_bytes: 0,
-            asked: BTreeMap::new(),
-        };
-        Arc::new(Control { peer: Mutex::new(peer), stays: AtomicBool::new(stays) })
+        Arc::new(Control::new(stream, stays))
     }
 
     #[test]
@@ -359,5 +405,45 @@ mod tests {
         let mut line = String::new();
         BufReader::new(next).read_line(&mut line).unwrap();
         assert!(line.contains("before"), "{line}");
+    }
+
+    #[test]
+    fn the_feed_comes_in_order_and_before_whatever_is_said_after_it() {
+        use nucleus::Feed as _;
+        let (user, proxy) = UnixStream::pair().unwrap();
+        let control = control(proxy, false);
+        let event = |call| FeedEvent {
+            call,
+            status: nucleus_wire::control::FeedStatus::Allowed,
+            tool: "read".to_owned(),
+            target: "a".to_owned(),
+            rule: None,
+            layer: None,
+            detail: None,
+            duration_ms: None,
+        };
+        control.event(event(1));
+        control.event(event(2));
+        let output = |text: &str| FromProxy::Output {
+            stream: "stdout".to_owned(),
+            text: text.to_owned(),
+            hex: None,
+        };
+        control.send(&output("said"));
+        let mut lines = BufReader::new(user).lines().map(Result::unwrap);
+        let call = |line: String| {
+            serde_json::from_str::<serde_json::Value>(&line).unwrap()["call"].clone()
+        };
+        assert_eq!(
+            (call(lines.next().unwrap()), call(lines.next().unwrap())),
+            (1.into(), 2.into())
+        );
+        assert!(lines.next().unwrap().contains("said"));
+        // What nothing follows is sent all the same.
+        control.send_feed().unwrap();
+        control.event(event(3));
+        assert_eq!(call(lines.next().unwrap()), 3);
+        control.event(event(4));
+        assert_eq!(call(lines.next().unwrap()), 4);
     }
 }

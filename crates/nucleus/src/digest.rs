@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use aws_lc_rs::{constant_time, digest};
+use nucleus_wire::hex;
 
 /// Bytes hashed at a time.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -57,7 +58,7 @@ impl Digest {
     /// Lower-case hex, 64 characters.
     #[must_use]
     pub fn hex(&self) -> String {
-        hex(&self.0)
+        hex::encode(&self.0)
     }
 
     fn from_context(bytes: &[u8]) -> Self {
@@ -89,33 +90,9 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Lower-case hex of any bytes.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
-/// Bytes of lower- or upper-case hex of exactly `N` bytes.
-pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != N * 2 {
-        return None;
-    }
-    let mut out = [0_u8; N];
-    let mut digits = text.chars().map(|digit| digit.to_digit(16));
-    for byte in &mut out {
-        let (high, low) = (digits.next()??, digits.next()??);
-        *byte = u8::try_from(high * 16 + low).ok()?;
-    }
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Digest, unhex};
+    use super::Digest;
 
     #[test]
     fn agrees_with_the_standard_vector() {
@@ -124,13 +101,5 @@ mod tests {
         assert_eq!(Digest::of_reader(&b"abc"[..], 3).unwrap(), (Digest::of(b"abc"), 3));
         assert!(Digest::of_reader(&b"abcd"[..], 3).is_err());
         assert_ne!(Digest::of(b"abc"), Digest::of(b"abd"));
-    }
-
-    #[test]
-    fn hex_comes_back_and_nothing_else_does() {
-        assert_eq!(unhex::<2>("00fF"), Some([0, 255]));
-        for bad in ["00f", "00fff", "00fg", "+0ff", "é0f"] {
-            assert_eq!(unhex::<2>(bad), None, "{bad}");
-        }
     }
 }

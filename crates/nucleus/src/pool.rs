@@ -2,18 +2,34 @@
 //!
 //! The thread owns the call to its end: a client that leaves only stops listening.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Worker threads for calls.
 pub struct Pool {
-    queue: Option<SyncSender<Work>>,
+    shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    queued_max: usize,
+}
+
+/// Each worker waits by itself: the one that became free last is given work first, for its memory is warm, and one call
+/// wakes one thread.
+struct Shared {
+    queue: Mutex<Queue>,
+    wakes: Vec<Condvar>,
+}
+
+struct Queue {
+    waiting: VecDeque<Work>,
+    /// Free workers by their numbers, the last to become free at the end.
+    free: Vec<usize>,
+    ended: bool,
 }
 
 /// Every worker is taken and the queue is full. Nothing of the work was done.
@@ -27,27 +43,36 @@ impl Pool {
     /// # Errors
     /// When the host gives no thread.
     pub fn new(threads: usize, queued: usize) -> io::Result<Self> {
-        let (queue, waiting) = sync_channel::<Work>(queued);
-        let waiting = Arc::new(Mutex::new(waiting));
-        let workers = (0..threads.max(1))
-            .map(|number| {
-                let waiting = Arc::clone(&waiting);
-                let name = format!("call-{number}");
-                std::thread::Builder::new().name(name).spawn(move || work(&waiting))
-            })
-            .collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { queue: Some(queue), workers })
+        let threads = threads.max(1);
+        let queue = Queue { waiting: VecDeque::new(), free: Vec::new(), ended: false };
+        let wakes = (0..threads).map(|_| Condvar::new()).collect();
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), wakes });
+        let mut pool = Self { shared, workers: Vec::new(), queued_max: queued };
+        for number in 0..threads {
+            let shared = Arc::clone(&pool.shared);
+            let thread = std::thread::Builder::new().name(format!("call-{number}"));
+            // Those that did start end with the pool when one cannot.
+            pool.workers.push(thread.spawn(move || shared.work(number))?);
+        }
+        Ok(pool)
     }
 
-    /// Hands `work` to the next free worker.
+    /// Hands `work` to a free worker, or puts it in the queue.
     ///
     /// # Errors
     /// [`Busy`].
     pub fn submit(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Busy> {
-        let Some(queue) = &self.queue else { return Err(Busy) };
-        queue.try_send(Box::new(work)).map_err(|error| match error {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => Busy,
-        })
+        let mut queue = self.shared.queue();
+        if queue.waiting.len() >= self.queued_max {
+            return Err(Busy);
+        }
+        queue.waiting.push_back(Box::new(work));
+        let free = queue.free.pop();
+        drop(queue);
+        if let Some(wake) = free.and_then(|number| self.shared.wakes.get(number)) {
+            wake.notify_one();
+        }
+        Ok(())
     }
 }
 
@@ -55,7 +80,8 @@ impl Drop for Pool {
     /// Waits until everything that was handed over is done. The last handle may go with the last call: then the worker
     /// that makes it is waited for by nobody, and ends by itself.
     fn drop(&mut self) {
-        self.queue = None;
+        self.shared.queue().ended = true;
+        self.shared.wakes.iter().for_each(Condvar::notify_one);
         let here = std::thread::current().id();
         for worker in self.workers.drain(..).filter(|worker| worker.thread().id() != here) {
             // A worker that panicked has no more to do.
@@ -70,15 +96,35 @@ impl fmt::Debug for Pool {
     }
 }
 
-fn work(waiting: &Mutex<Receiver<Work>>) {
-    loop {
-        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match next {
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what comes as worker `number`, until the pool is dropped and nothing is left.
+    fn work(&self, number: usize) {
+        while let Some(work) = self.next(number) {
             // One call that panics must not take the worker with it (builds that unwind).
-            Ok(work) => {
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+
+    fn next(&self, number: usize) -> Option<Work> {
+        let wake = self.wakes.get(number)?;
+        let mut queue = self.queue();
+        loop {
+            if let Some(work) = queue.waiting.pop_front() {
+                // Woken by nothing, or overtaken by a worker that was busy: it may still count as free.
+                queue.free.retain(|free| *free != number);
+                return Some(work);
             }
-            Err(_) => return,
+            if queue.ended {
+                return None;
+            }
+            if !queue.free.contains(&number) {
+                queue.free.push(number);
+            }
+            queue = wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

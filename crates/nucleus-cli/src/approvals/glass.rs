@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use nucleus_wire::approvals::{Ask, BreakGlass, GLASS_SECONDS_DEFAULT, Told};
 use nucleus_wire::control::FailureClass;
 use nucleus_wire::display::escape;
+use nucleus_wire::hex;
 use serde_json::json;
 
 use super::args::BreakGlassArgs;
@@ -50,8 +51,8 @@ fn init(state: &State, path: &Path, as_json: bool) -> Result<u8, CliFailure> {
             CliFailure::unavailable(format!("cannot make {}: {error}", dir.display()))
         })?;
     }
-    write_new(path, &hex(&seed))?;
-    write_new(&public, &hex(pair.public_key().as_ref()))?;
+    write_new(path, &hex::encode(&seed))?;
+    write_new(&public, &hex::encode(pair.public_key().as_ref()))?;
     say(&if as_json {
         json_line(&json!({"key": path, "public": public}))
     } else {
@@ -79,7 +80,7 @@ fn open(state: &State, path: &Path, args: &BreakGlassArgs) -> Result<u8, CliFail
         return Err(client::unexpected());
     };
     let message = BreakGlass::message(&session, &challenge, seconds, &reason);
-    let signature = hex(pair.sign(&message).as_ref());
+    let signature = hex::encode(pair.sign(&message).as_ref());
     let demand = BreakGlass { reason, seconds, challenge, signature };
     let Told::Open { rule, seconds } = task.ask(&Ask::BreakGlass(demand))? else {
         return Err(client::unexpected());
@@ -105,7 +106,7 @@ fn read_key(path: &Path) -> Result<[u8; 32], CliFailure> {
     }
     let text =
         read_secret(path, KEY_BYTES_MAX).map_err(|failure| failure.blamed(FailureClass::Denied))?;
-    unhex(text.trim())
+    hex::decode_exact(text.trim())
         .ok_or_else(|| CliFailure::denied(format!("{shown} is not a break-glass key")))
 }
 
@@ -125,17 +126,4 @@ fn write_new(path: &Path, text: &str) -> Result<(), CliFailure> {
         .open(path)
         .map_err(failed)?;
     writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(failed)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let bytes: Option<Vec<u8>> = digits?
-        .chunks(2)
-        .map(|pair| u8::try_from(pair.iter().fold(0, |byte, digit| byte * 16 + digit)).ok())
-        .collect();
-    bytes?.try_into().ok().filter(|_| text.len() == 64)
 }

@@ -16,6 +16,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 pub(crate) struct WriterLock {
     file: File,
     path: PathBuf,
+    /// Device and inode of `file`.
+    identity: (u64, u64),
     fence: u64,
 }
 
@@ -30,17 +32,14 @@ impl WriterLock {
         writeln!(file, "{fence}")?;
         file.sync_all()?;
         super::disk::sync_parent(path)?;
-        Ok(Self { file, path: path.to_owned(), fence })
+        let own = rustix::fs::fstat(&file)?;
+        Ok(Self { file, path: path.to_owned(), identity: (own.st_dev, own.st_ino), fence })
     }
 
     /// True while the file at the lock's path is the one that is locked and bears this writer's number.
     pub(crate) fn held(&self) -> bool {
-        let (Ok(own), Ok(there)) = (rustix::fs::fstat(&self.file), rustix::fs::lstat(&self.path))
-        else {
-            return false;
-        };
-        own.st_ino == there.st_ino
-            && own.st_dev == there.st_dev
+        rustix::fs::lstat(&self.path)
+            .is_ok_and(|there| (there.st_dev, there.st_ino) == self.identity)
             && read_fence(&self.file).is_ok_and(|fence| fence == self.fence)
     }
 }

@@ -51,7 +51,8 @@ impl Reply {
     /// A result.
     #[must_use]
     pub fn result(id: RequestId, result: Value) -> Self {
-        Self(json!({ "jsonrpc": "2.0", "id": id, "result": result }))
+        // By hand: `json!` would copy the result.
+        Self(object([("jsonrpc", json!("2.0")), ("id", json!(id)), ("result", result)]))
     }
 
     /// An error; `id` is `None` when the request's could not be read. The message reaches the agent.
@@ -279,13 +280,15 @@ impl ToolResult {
     }
 
     fn into_value(self) -> Value {
-        let mut content: Vec<Value> =
-            self.text.into_iter().map(|text| json!({ "type": "text", "text": text })).collect();
+        let block = |text| object([("type", json!("text")), ("text", Value::String(text))]);
+        let mut content: Vec<Value> = self.text.into_iter().map(block).collect();
         content.extend(self.images.into_iter().map(|image| {
             let data = BASE64_STANDARD.encode(image.bytes);
-            json!({ "type": "image", "data": data, "mimeType": image.mime_type })
+            let data = Value::String(data);
+            object([("type", json!("image")), ("data", data), ("mimeType", json!(image.mime_type))])
         }));
-        let mut value = json!({ "content": content, "isError": self.is_error });
+        let is_error = json!(self.is_error);
+        let mut value = object([("content", Value::Array(content)), ("isError", is_error)]);
         if let Some(structured) = self.structured {
             insert(&mut value, "structuredContent", Value::Object(structured));
         }
@@ -345,6 +348,10 @@ impl ServerNotification {
 
 fn versions(spoken: &[ProtocolVersion]) -> Vec<&'static str> {
     spoken.iter().map(|version| version.as_str()).collect()
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn insert(object: &mut Value, key: &str, value: Value) {

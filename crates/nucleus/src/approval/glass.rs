@@ -6,9 +6,9 @@
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use nucleus_wire::approvals::{BreakGlass, GLASS_SECONDS_MAX};
 use nucleus_wire::display::escape_short;
+use nucleus_wire::hex;
 
 use super::grant::random;
-use crate::digest::{hex, unhex};
 use crate::limits::{MAX_REASON_CHARS, MIN_BREAK_GLASS_REASON_CHARS};
 use crate::refusal::Unexpected;
 
@@ -20,13 +20,13 @@ impl BreakGlassKey {
     /// From 64 lower-case hex digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        unhex(text.trim()).map(Self)
+        hex::decode_exact(text.trim()).map(Self)
     }
 
     /// The key as it stands in its file.
     #[must_use]
     pub fn hex(&self) -> String {
-        hex(&self.0)
+        hex::encode(&self.0)
     }
 }
 
@@ -51,7 +51,7 @@ impl Challenge {
     }
 
     pub(crate) fn hex(&self) -> String {
-        hex(&self.0)
+        hex::encode(&self.0)
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn check(
     if given.hex() != demand.challenge {
         return Err(BreakGlassError::Challenge);
     }
-    let signature = unhex::<64>(&demand.signature).ok_or(BreakGlassError::Signature)?;
+    let signature = hex::decode_exact::<64>(&demand.signature).ok_or(BreakGlassError::Signature)?;
     let message = BreakGlass::message(session, &demand.challenge, demand.seconds, &demand.reason);
     UnparsedPublicKey::new(&ED25519, key.0)
         .verify(&message, &signature)

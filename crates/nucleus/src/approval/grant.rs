@@ -7,9 +7,10 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use nucleus_wire::hex;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::digest::{Digest, hex, unhex};
+use crate::digest::Digest;
 use crate::refusal::Unexpected;
 
 /// First field of a token; also separates these MACs from all others.
@@ -53,13 +54,13 @@ impl ApprovalKey {
     pub(crate) fn mint(&self, claims: &Claims) -> Token {
         let body = claims.body();
         let mac = hmac::sign(&self.0, body.as_bytes());
-        Token(format!("{body}.{}", hex(mac.as_ref())))
+        Token(format!("{body}.{}", hex::encode(mac.as_ref())))
     }
 
     /// The claims of a token that this key made.
     pub(crate) fn verify(&self, token: &Token) -> Result<Claims, GrantError> {
         let (body, mac) = token.0.rsplit_once('.').ok_or(GrantError::Forged)?;
-        let mac = unhex::<32>(mac).ok_or(GrantError::Forged)?;
+        let mac = hex::decode_exact::<32>(mac).ok_or(GrantError::Forged)?;
         hmac::verify(&self.0, body.as_bytes(), &mac).map_err(|_| GrantError::Forged)?;
         Claims::parse(body).ok_or(GrantError::Forged)
     }
@@ -85,13 +86,13 @@ impl Nonce {
     /// Lower-case hex, as in the log.
     #[must_use]
     pub fn hex(&self) -> String {
-        hex(&self.0)
+        hex::encode(&self.0)
     }
 
     /// From the hex in the log.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        unhex(text).map(Self)
+        hex::decode_exact(text).map(Self)
     }
 }
 
@@ -138,7 +139,7 @@ impl Claims {
         if fields.next()? != VERSION {
             return None;
         }
-        let mut digest = || unhex::<32>(fields.next()?).map(Digest::from_bytes);
+        let mut digest = || hex::decode_exact::<32>(fields.next()?).map(Digest::from_bytes);
         let (request, task, policy) = (digest()?, digest()?, digest()?);
         let expires_ms = fields.next()?.parse().ok()?;
         let nonce = Nonce::parse(fields.next()?)?;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nucleus_log::{ApprovalRecord, HistoryError, VerifyKeys, approval_history};
+use nucleus_wire::hex;
 
 use super::grant::Nonce;
 use super::state::SettledAs;
-use crate::digest::{Digest, unhex};
+use crate::digest::Digest;
 
 /// The approvals of a task before this process.
 #[derive(Debug, Clone, Default)]
@@ -60,5 +61,5 @@ fn gone(record: ApprovalRecord) -> Gone {
         // Whoever waited for it, or could have used it, died with the process.
         _ => SettledAs::Withdrawn,
     };
-    Gone { state, digest: unhex::<32>(&record.digest).map(Digest::from_bytes) }
+    Gone { state, digest: hex::decode_exact::<32>(&record.digest).map(Digest::from_bytes) }
 }

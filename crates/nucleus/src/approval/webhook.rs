@@ -4,10 +4,10 @@
 //! has its own first line, so that neither can be passed off as the other.
 
 use aws_lc_rs::hmac;
+use nucleus_wire::hex;
 use nucleus_wire::limits::WEBHOOK_KEY_MIN_BYTES;
 use serde::Deserialize;
 
-use crate::digest::{hex, unhex};
 use crate::limits::MAX_ANSWER_SKEW_S;
 
 /// Key of a webhook.
@@ -78,7 +78,7 @@ impl WebhookKey {
     #[must_use]
     pub fn sign_delivery(&self, timestamp_s: u64, body: &str) -> String {
         let message = format!("nucleus webhook v1\n{timestamp_s}\n{body}");
-        hex(hmac::sign(&self.0, message.as_bytes()).as_ref())
+        hex::encode(hmac::sign(&self.0, message.as_bytes()).as_ref())
     }
 
     pub(crate) fn verify_answer(
@@ -92,7 +92,7 @@ impl WebhookKey {
         if answer.version != 1 {
             return Err(AnswerError::Malformed);
         }
-        let mac = unhex::<32>(&answer.signature).ok_or(AnswerError::Signature)?;
+        let mac = hex::decode_exact::<32>(&answer.signature).ok_or(AnswerError::Signature)?;
         hmac::verify(&self.0, answer.message().as_bytes(), &mac)
             .map_err(|_| AnswerError::Signature)?;
         if answer.session != session {

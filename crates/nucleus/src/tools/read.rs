@@ -4,6 +4,7 @@
 //! what `cat -n` prints. Whatever the tool has to say itself stands in square brackets on lines of its own,
 //! after the text.
 
+use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
 
 use super::bounds::{Bounds, Paths};
@@ -16,6 +17,11 @@ use super::limits::{
 use super::resolver::Resolver;
 use super::text::{binary_format, lossy, plural, prefix, size};
 use crate::result::Image;
+
+/// Lines between two looks at the deadline.
+const LINES_BETWEEN_CHECKS: u64 = 64;
+/// Memory for text is taken by the size of the file, up to this; what is longer grows.
+const READ_TEXT_ROOM_BYTES: u64 = 16 * 1024;
 
 /// Which part of which file.
 #[derive(Debug)]
@@ -62,7 +68,9 @@ pub(crate) fn read(
         if let Some(format) = binary_format(probe) {
             return Err(ToolError::Binary { path: opened.real, bytes: file_bytes, format });
         }
-        let mut page = Page { file_bytes, ..Page::default() };
+        let room = usize::try_from(file_bytes.min(READ_TEXT_ROOM_BYTES)).unwrap_or(0);
+        let text = String::with_capacity(room);
+        let mut page = Page { text, file_bytes, ..Page::default() };
         page.fill(&mut reader, args, bounds, &opened.real)?;
         page.finish(args, opened.real)
     })
@@ -119,7 +127,10 @@ impl Page {
     ) -> Result<(), ToolError> {
         let mut line = Vec::new();
         while self.given < args.limit && self.text.len() < READ_TEXT_MAX_BYTES {
-            bounds.go_on()?;
+            // Asking what time it is costs as much as a line does.
+            if self.seen.is_multiple_of(LINES_BETWEEN_CHECKS) {
+                bounds.go_on()?;
+            }
             let wanted = self.seen.saturating_add(1) >= args.offset;
             let keep = if wanted { READ_LINE_MAX_BYTES } else { 0 };
             let Some(length) = take_line(reader, &mut line, keep, bounds, real)? else {
@@ -156,7 +167,9 @@ impl Page {
         }
         let (text, damaged) = lossy(body);
         self.damaged |= damaged;
-        self.text.push_str(&format!("{:>6}\t{text}", self.seen));
+        // Nothing can keep a text from growing.
+        let _written = write!(self.text, "{:>6}\t", self.seen);
+        self.text.push_str(&text);
         if length.cut > 0 {
             self.cut_lines = self.cut_lines.saturating_add(1);
             self.text.push_str(&format!(" [line cut, {} more bytes]", length.cut));
@@ -221,7 +234,9 @@ fn take_line(
     let mut total: u64 = 0;
     let mut newline = false;
     while !newline && total <= READ_SCAN_MAX_BYTES {
-        bounds.go_on()?;
+        if total > 0 {
+            bounds.go_on()?;
+        }
         let chunk = reader.fill_buf().map_err(|e| ToolError::io("read", real, e))?;
         if chunk.is_empty() {
             break;

@@ -75,7 +75,7 @@ fn break_glass_pair() -> Ed25519KeyPair {
 }
 
 fn public_key() -> String {
-    crate::digest::hex(break_glass_pair().public_key().as_ref())
+    nucleus_wire::hex::encode(break_glass_pair().public_key().as_ref())
 }
 
 fn keys() -> Keys {

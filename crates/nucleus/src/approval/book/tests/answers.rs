@@ -38,7 +38,7 @@ fn answer(book: &ApprovalBook, id: &str, decision: &str, before: Value, after: V
     );
     let key = hmac::Key::new(hmac::HMAC_SHA256, WEBHOOK);
     document["signature"] =
-        crate::digest::hex(hmac::sign(&key, message.as_bytes()).as_ref()).into();
+        nucleus_wire::hex::encode(hmac::sign(&key, message.as_bytes()).as_ref()).into();
     change(&mut document, after);
     document.to_string()
 }

@@ -138,7 +138,7 @@ fn a_rule_that_cannot_be_made_decides_nothing() {
 fn demand(book: &ApprovalBook, reason: &str) -> BreakGlass {
     let challenge = book.challenge().unwrap();
     let message = BreakGlass::message("task", &challenge, 60, reason);
-    let signature = crate::digest::hex(break_glass_pair().sign(&message).as_ref());
+    let signature = nucleus_wire::hex::encode(break_glass_pair().sign(&message).as_ref());
     BreakGlass { reason: reason.to_owned(), seconds: 60, challenge, signature }
 }
 
