@@ -30,6 +30,8 @@ pub const BUSY_CHECKPOINT_MS: u64 = 1_000;
 pub const IDLE_CHECKPOINT_MS: u64 = 60_000;
 /// Time after which the sync of entries that nobody waits for starts; with the sync itself they are durable within 10 ms.
 pub const LAZY_SYNC_MS: u64 = 4;
+/// How long a look at the writer's lock counts for entries that nobody waits for.
+pub const LAZY_FENCE_MS: u64 = 1;
 /// Most bytes of one write.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 

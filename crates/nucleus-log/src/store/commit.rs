@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::error::{AppendError, Fault, Step};
 use crate::header::{Header, HeaderBody};
 use crate::key::{EpochKey, HeaderKey, PublicKey};
-use crate::limits::MAX_BATCH_BYTES;
+use crate::limits::{LAZY_FENCE_MS, MAX_BATCH_BYTES};
 use crate::line;
 use crate::merkle::Tree;
 use crate::store::clock::{Clock, rfc3339};
@@ -101,6 +101,8 @@ pub(crate) struct Commit {
     unwritten: Vec<(Pending, Appended)>,
     unsynced: Vec<(Pending, Appended)>,
     written_at: Option<Instant>,
+    /// When the lock was last looked at.
+    fenced_at: Option<Instant>,
     unsigned_since: Option<Instant>,
     signed_at: Instant,
     segment_since: Instant,
@@ -118,6 +120,7 @@ impl Commit {
             unwritten: Vec::new(),
             unsynced: Vec::new(),
             written_at: None,
+            fenced_at: None,
             unsigned_since: None,
             signed_at: now,
             segment_since: now,
@@ -161,6 +164,15 @@ impl Commit {
     /// Writes one event that nobody needs durable. True if a sync has to follow that nobody has been told of.
     pub(crate) fn write_at_once(&mut self, event: &[u8]) -> Result<(Appended, bool), Fault> {
         let first = self.written_at.is_none();
+        // Whoever else writes is seen by the length of the file, each time; so for what nobody needs durable it is
+        // enough to look at the lock itself now and then.
+        let now = self.now();
+        let fresh = |since: Instant| {
+            now.saturating_duration_since(since) < Duration::from_millis(LAZY_FENCE_MS)
+        };
+        if !self.fenced_at.is_some_and(fresh) {
+            self.fence()?;
+        }
         let appended = self.compose(event)?;
         self.write()?;
         Ok((appended, first))
@@ -228,6 +240,10 @@ impl Commit {
     }
 
     fn write_inbox(&mut self) -> Result<(), Fault> {
+        if self.inbox.is_empty() {
+            return Ok(());
+        }
+        self.fence()?;
         while let Some(pending) = self.inbox.pop_front() {
             self.add(pending)?;
             let sequence = self.parts.position.tree.size();
@@ -277,8 +293,12 @@ impl Commit {
         Ok(Appended { sequence, hash: digest })
     }
 
-    fn fence(&self) -> Result<(), Fault> {
-        if self.parts.lock.held() { Ok(()) } else { Err(Fault::new(Step::Fence)) }
+    fn fence(&mut self) -> Result<(), Fault> {
+        if !self.parts.lock.held() {
+            return Err(Fault::new(Step::Fence));
+        }
+        self.fenced_at = Some(self.now());
+        Ok(())
     }
 
     /// Writes the lines made so far; answers those who wait for no more than that.
@@ -286,7 +306,6 @@ impl Commit {
         if self.batch.is_empty() {
             return Ok(());
         }
-        self.fence()?;
         self.parts.segment.append(&self.batch, Step::Write)?;
         self.batch.clear();
         let now = self.now();

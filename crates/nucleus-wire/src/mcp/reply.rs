@@ -7,6 +7,9 @@ use super::frame::RequestId;
 use super::message::ProgressToken;
 use super::version::ProtocolVersion;
 
+/// Memory taken for a line before its length is known, so that what is usual need not be copied while it grows.
+const LINE_ROOM_BYTES: usize = 8 * 1024;
+
 /// Standard JSON-RPC error codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -361,8 +364,9 @@ fn insert(object: &mut Value, key: &str, value: Value) {
 }
 
 fn to_line(value: &impl Serialize) -> Vec<u8> {
+    let mut line = Vec::with_capacity(LINE_ROOM_BYTES);
     // Writing a `Value` to memory cannot fail: its keys are text and its numbers finite.
-    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    let _written = serde_json::to_writer(&mut line, value);
     line.push(b'\n');
     line
 }
