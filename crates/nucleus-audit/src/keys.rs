@@ -6,12 +6,16 @@ use nucleus_log::{KeyError, MAC_KEY_FILE, MacMaster, PUBLIC_KEY_FILE, PublicKey,
 
 use crate::{Failure, USAGE};
 
-/// The keys named on the command line; if none is, those of the key directory that belongs to the log.
+/// The keys named on the command line; if none is, those of the key directory that belongs to the log. A log that is not
+/// there is told first.
 pub(crate) fn find(
     log: &Path,
     mac: Option<&Path>,
     public: Option<&Path>,
 ) -> Result<VerifyKeys, Failure> {
+    if let Err(error) = std::fs::metadata(log) {
+        return Err(Failure::unreadable(&format!("cannot read {}: {error}", log.display())));
+    }
     if mac.is_some() || public.is_some() {
         let mac = mac.map(MacMaster::load).transpose();
         let public = public.map(PublicKey::load).transpose();

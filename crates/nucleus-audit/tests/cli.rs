@@ -171,6 +171,17 @@ fn show_prints_one_safe_line_per_entry() {
 }
 
 #[test]
+fn a_log_that_is_not_there_is_told_before_anything_about_keys() {
+    let state = State::new(1);
+    for name in ["verify", "show"] {
+        let output = state.run_at(Path::new("/nope/log.jsonl"), &[name]);
+        assert_eq!(code(&output), 3, "{output:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("cannot read /nope/log.jsonl: No such file"), "{told}");
+    }
+}
+
+#[test]
 fn completions_and_help_work() {
     let program = env!("CARGO_BIN_EXE_nucleus-audit");
     for args in [&["completions", "bash"][..], &["verify", "--help"], &["--version"]] {

@@ -1,6 +1,6 @@
 //! The user's end of the approvals sockets: finds running tasks and asks them.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -32,12 +32,16 @@ pub(crate) struct Task {
 impl Task {
     /// Asks one question.
     pub(crate) fn ask(&mut self, ask: &Ask) -> Result<Told, CliFailure> {
-        let gone = |error: std::io::Error| {
+        self.exchange(ask)?.map_err(|error| {
             CliFailure::unavailable(format!(
                 "the task of session {} is gone: {error}",
                 self.session
             ))
-        };
+        })
+    }
+
+    /// One question and its answer; an error within is the socket's.
+    fn exchange(&mut self, ask: &Ask) -> Result<std::io::Result<Told>, CliFailure> {
         let mut line = serde_json::to_vec(ask)
             .map_err(|error| CliFailure::internal(format!("a question: {error}")))?;
         line.push(b'\n');
@@ -45,15 +49,19 @@ impl Task {
         let written = self.stream.get_mut().write_all(&line);
         line.clear();
         let limit = LINE_MAX_BYTES.saturating_mul(16);
-        if self.stream.by_ref().take(limit).read_until(b'\n', &mut line).map_err(gone)? == 0 {
-            let closed = || std::io::ErrorKind::UnexpectedEof.into();
-            return Err(gone(written.err().unwrap_or_else(closed)));
+        match self.stream.by_ref().take(limit).read_until(b'\n', &mut line) {
+            Ok(0) => {
+                let closed = || ErrorKind::UnexpectedEof.into();
+                return Ok(Err(written.err().unwrap_or_else(closed)));
+            }
+            Ok(_) => {}
+            Err(error) => return Ok(Err(error)),
         }
         let told = serde_json::from_slice(&line)
             .map_err(|error| CliFailure::internal(format!("an answer of the task: {error}")))?;
         match told {
             Told::Refused { code, message } => Err(refused(code, &message)),
-            told => Ok(told),
+            told => Ok(Ok(told)),
         }
     }
 
@@ -65,13 +73,22 @@ impl Task {
         }
     }
 
-    /// Its requests, oldest first, each with the beginning of its rendering.
+    /// Its requests, oldest first, each with the beginning of its rendering; none of a task that ends meanwhile.
     pub(crate) fn requests(&mut self) -> Result<Vec<RequestView>, CliFailure> {
-        match self.ask(&Ask::List)? {
-            Told::Requests { requests, .. } => Ok(requests),
-            _ => Err(unexpected()),
+        match self.exchange(&Ask::List)? {
+            Ok(Told::Requests { requests, .. }) => Ok(requests),
+            Ok(_) => Err(unexpected()),
+            Err(error) if ended_meanwhile(error.kind()) => Ok(Vec::new()),
+            Err(error) => Err(CliFailure::unavailable(format!(
+                "the task of session {} does not answer: {error}",
+                self.session
+            ))),
         }
     }
+}
+
+fn ended_meanwhile(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 /// An answer to another question than the one that was asked.
@@ -189,4 +206,26 @@ fn ended(state: &State, id: &str) -> Result<Option<CliFailure>, CliFailure> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task() -> (UnixStream, Task) {
+        let (theirs, ours) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        (theirs, Task { session: "s".to_owned(), stream: BufReader::new(ours) })
+    }
+
+    #[test]
+    fn a_task_that_ends_in_mid_question_has_no_requests_and_one_that_is_silent_is_told() {
+        let (theirs, mut over) = task();
+        drop(theirs);
+        assert_eq!(over.requests().unwrap().len(), 0);
+        assert!(over.request("ab12").is_err());
+        let (_theirs, mut silent) = task();
+        let failure = silent.requests().unwrap_err();
+        assert!(format!("{failure:?}").contains("does not answer"), "{failure:?}");
+    }
 }
