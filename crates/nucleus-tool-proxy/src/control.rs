@@ -411,6 +411,7 @@ mod tests {
     fn the_feed_comes_in_order_and_before_whatever_is_said_after_it() {
         use nucleus::Feed as _;
         let (user, proxy) = UnixStream::pair().unwrap();
+        user.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let control = control(proxy, false);
         let event = |call| FeedEvent {
             call,

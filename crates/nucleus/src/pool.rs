@@ -180,6 +180,36 @@ mod tests {
     }
 
     #[test]
+    fn the_worker_that_became_free_last_is_given_work_first() {
+        let pool = Pool::new(3, 4).unwrap();
+        let free = |count| {
+            while pool.shared.queue().free.len() < count {
+                std::thread::yield_now();
+            }
+        };
+        free(3);
+        let (sender, receiver) = channel();
+        let mut gates = Vec::new();
+        for _ in 0..3 {
+            let (go, gate) = channel::<()>();
+            let sender = sender.clone();
+            pool.submit(move || {
+                sender.send(std::thread::current().id()).unwrap();
+                gate.recv().unwrap();
+            })
+            .unwrap();
+            gates.push((receiver.recv().unwrap(), go));
+        }
+        // The first to be busy becomes free last.
+        for (busy, (_, go)) in gates.iter().rev().enumerate() {
+            go.send(()).unwrap();
+            free(busy + 1);
+        }
+        pool.submit(move || sender.send(std::thread::current().id()).unwrap()).unwrap();
+        assert_eq!(receiver.recv().unwrap(), gates[0].0);
+    }
+
+    #[test]
     fn a_panic_costs_only_its_own_call() {
         let pool = Pool::new(1, 4).unwrap();
         pool.submit(|| panic!("expected in this test")).unwrap();

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nucleus_log::{Keys, approval_history};
@@ -18,6 +18,8 @@ use crate::state::State;
 
 /// A task answers at once, or is as good as gone.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What a task that ends needs at most to close its sockets.
+const MOMENT: Duration = Duration::from_millis(100);
 /// Sessions that are over and looked at for an id that no running task knows, newest first.
 const ENDED_SESSIONS_MAX: usize = 20;
 
@@ -26,6 +28,8 @@ const ENDED_SESSIONS_MAX: usize = 20;
 pub(crate) struct Task {
     /// Its session.
     pub session: String,
+    /// Where its socket is.
+    place: PathBuf,
     stream: BufReader<UnixStream>,
 }
 
@@ -78,16 +82,23 @@ impl Task {
         match self.exchange(&Ask::List)? {
             Ok(Told::Requests { requests, .. }) => Ok(requests),
             Ok(_) => Err(unexpected()),
-            Err(error) if ended_meanwhile(error.kind()) => Ok(Vec::new()),
+            Err(error) if closed(error.kind()) && self.is_over() => Ok(Vec::new()),
             Err(error) => Err(CliFailure::unavailable(format!(
                 "the task of session {} does not answer: {error}",
                 self.session
             ))),
         }
     }
+
+    /// True when nobody listens at its socket any more. A task that ends closes that and its connections in no
+    /// particular order, so it has a moment to do both.
+    fn is_over(&self) -> bool {
+        std::thread::sleep(MOMENT);
+        dial(&self.place).is_err()
+    }
 }
 
-fn ended_meanwhile(kind: ErrorKind) -> bool {
+fn closed(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
@@ -144,7 +155,7 @@ fn connect(session: &Session) -> Option<Task> {
         .set_read_timeout(Some(PATIENCE))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
     timeouts.ok()?;
-    Some(Task { session: session.id().to_owned(), stream: BufReader::new(stream) })
+    Some(Task { session: session.id().to_owned(), place: dir, stream: BufReader::new(stream) })
 }
 
 /// By way of a descriptor: a state directory may have a path longer than a socket address holds.
@@ -210,22 +221,34 @@ fn ended(state: &State, id: &str) -> Result<Option<CliFailure>, CliFailure> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
-    fn task() -> (UnixStream, Task) {
+    fn task(place: &Path) -> (UnixStream, Task) {
         let (theirs, ours) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        (theirs, Task { session: "s".to_owned(), stream: BufReader::new(ours) })
+        let stream = BufReader::new(ours);
+        (theirs, Task { session: "s".to_owned(), place: place.to_owned(), stream })
     }
 
     #[test]
-    fn a_task_that_ends_in_mid_question_has_no_requests_and_one_that_is_silent_is_told() {
-        let (theirs, mut over) = task();
+    fn a_task_that_ends_in_mid_question_has_no_requests_and_others_are_told_of() {
+        let place = tempfile::tempdir().unwrap();
+        let (theirs, mut over) = task(place.path());
         drop(theirs);
         assert_eq!(over.requests().unwrap().len(), 0);
         assert!(over.request("ab12").is_err());
-        let (_theirs, mut silent) = task();
-        let failure = silent.requests().unwrap_err();
-        assert!(format!("{failure:?}").contains("does not answer"), "{failure:?}");
+        let told = |mut task: Task| {
+            let failure = task.requests().unwrap_err();
+            assert!(format!("{failure:?}").contains("does not answer"), "{failure:?}");
+        };
+        let (_theirs, silent) = task(place.path());
+        told(silent);
+        // One that goes on and hung up all the same may have a question open.
+        let _listener = UnixListener::bind(place.path().join(SOCKET)).unwrap();
+        let (theirs, hung_up) = task(place.path());
+        drop(theirs);
+        told(hung_up);
     }
 }
